@@ -90,8 +90,11 @@ pub(crate) async fn run(args: UpArgs, root: &Path) -> anyhow::Result<ExitCode> {
         Ok(Some(started)) => {
             let Started { home, containers } = started;
             supervisor.settle();
+            let is_alone = plan.parameters.spare_model.is_some();
+            let changes =
+                |it: &&services::Service| it.uid == ENGINE && !(is_alone && it.is_spare());
             let engines = ModelChange {
-                services: plan.services().filter(|service| service.uid == ENGINE).collect(),
+                services: plan.services().filter(changes).collect(),
                 parameters: &mut plan.parameters,
                 containers: &containers,
                 podman: &podman,

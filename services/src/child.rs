@@ -68,7 +68,7 @@ pub fn command(
     command.extend(service.args.iter().filter_map(|arg| match *arg {
         Arg::Text(text) => Some(text.to_owned()),
         // Engines run in containers, where their model is mounted.
-        Arg::Socket | Arg::Model | Arg::Threads => None,
+        Arg::Socket | Arg::Model | Arg::Threads | Arg::Options => None,
     }));
     command.extend(["--root".to_owned(), root.display().to_string()]);
     command

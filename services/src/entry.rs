@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{link::Link, mesh::Mesh, mount::Mount};
+use crate::{engine::EngineOptions, link::Link, mesh::Mesh, mount::Mount};
 
 /// How a service is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +63,8 @@ pub enum Arg {
     Model,
     /// How many threads the engine takes.
     Threads,
+    /// The engine's other options, as many as were chosen.
+    Options,
 }
 
 /// The memory limit of a service.
@@ -70,7 +72,7 @@ pub enum Arg {
 pub enum Memory {
     /// So many MiB.
     Mib(u64),
-    /// So many MiB and the size of the model's file.
+    /// So many MiB, the size of the model's file, and the memory of conversations without a slot.
     Model(u64),
 }
 
@@ -78,12 +80,15 @@ pub enum Memory {
 const MODEL_MIB: u64 = 6144;
 
 impl Memory {
-    /// The limit in MiB; `model` is the size of the model's file in bytes, if it is known.
+    /// The limit in MiB; `engine` is the size of the model's file in bytes and the engine's options, if they are known.
     #[must_use]
-    pub fn mib(self, model: Option<u64>) -> u64 {
+    pub fn mib(self, engine: Option<(u64, &EngineOptions)>) -> u64 {
         match self {
             Self::Mib(mib) => mib,
-            Self::Model(mib) => mib + model.map_or(MODEL_MIB, |bytes| bytes.div_ceil(1 << 20)),
+            Self::Model(mib) => {
+                let model = engine.map_or(MODEL_MIB, |(bytes, _)| bytes.div_ceil(1 << 20));
+                mib + model + EngineOptions::cache_mib(engine.map(|(_, options)| options))
+            }
         }
     }
 }

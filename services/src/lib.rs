@@ -8,6 +8,7 @@
 //! those files with the table. [`jobs`] are what timers start. [`SERVERS`] are the servers of a confidential deployment, for which only units are made.
 #![forbid(unsafe_code)]
 
+mod engine;
 mod entry;
 mod instance;
 mod link;
@@ -24,6 +25,7 @@ pub mod seccomp;
 pub mod servers;
 pub mod systemd;
 
+pub use engine::EngineOptions;
 pub use entry::{Arg, Kind, Memory, Probe, Readiness, Service, Stage};
 pub use instance::Instance;
 pub use link::Link;

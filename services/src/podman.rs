@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
+    engine::{EngineOptions, OPTIONS, THREADS},
     entry::{Arg, Service},
     instance::Instance,
     link::Link,
@@ -27,8 +28,8 @@ pub struct Settings {
     pub model: Option<Model>,
     /// The profile of system calls ([`seccomp`](crate::seccomp)).
     pub seccomp: PathBuf,
-    /// Threads of an engine: a number, or in a Quadlet a variable.
-    pub threads: String,
+    /// Options of an engine; [`None`] in a Quadlet, which has variables for them.
+    pub engine: Option<EngineOptions>,
     /// Limits that this host enforces.
     pub limits: Limits,
 }
@@ -108,7 +109,8 @@ pub fn isolation(service: &Service, settings: &Settings) -> Vec<String> {
     let mut args: Vec<String> = ISOLATION.iter().map(|&arg| arg.to_owned()).collect();
     args.push(format!("--security-opt=seccomp={}", settings.seccomp.display()));
     args.push(format!("--user={}:{}", service.uid, service.gid));
-    let memory = service.memory.mib(settings.model.as_ref().map(|model| model.size));
+    let size = settings.model.as_ref().map(|model| model.size);
+    let memory = service.memory.mib(size.zip(settings.engine.as_ref()));
     if limits.memory {
         args.push(format!("--memory={memory}m"));
     }
@@ -184,16 +186,26 @@ fn inside(root: &Path, model: &Model) -> String {
 
 fn command(service: &Service, settings: &Settings) -> Vec<String> {
     let arg = |arg: &Arg| match *arg {
-        Arg::Text(text) => text.to_owned(),
+        Arg::Text(text) => vec![text.to_owned()],
         // Where the container finds it.
-        Arg::Socket => service.socket(Path::new("/")).unwrap_or_default().display().to_string(),
-        Arg::Threads => settings.threads.clone(),
-        Arg::Model => settings
-            .model
-            .as_ref()
-            .map_or_else(|| format!("/{MODELS}/model.gguf"), |model| inside(&settings.root, model)),
+        Arg::Socket => {
+            vec![service.socket(Path::new("/")).unwrap_or_default().display().to_string()]
+        }
+        Arg::Threads => vec![match &settings.engine {
+            Some(engine) => engine.threads.to_string(),
+            None => format!("${{{THREADS}}}"),
+        }],
+        Arg::Options => match &settings.engine {
+            Some(engine) => engine.arguments(service.is_spare()),
+            // systemd takes none, one or several words from it.
+            None => vec![format!("${OPTIONS}")],
+        },
+        Arg::Model => vec![settings.model.as_ref().map_or_else(
+            || format!("/{MODELS}/model.gguf"),
+            |model| inside(&settings.root, model),
+        )],
     };
-    service.args.iter().map(arg).collect()
+    service.args.iter().flat_map(arg).collect()
 }
 
 /// The image's recipe for `binary`.

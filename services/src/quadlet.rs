@@ -13,6 +13,7 @@ use std::{
 };
 
 use crate::{
+    engine::{EngineOptions, OPTIONS, THREADS},
     entry::{Kind, Memory, Service},
     podman::{self, Limits, Model, Settings},
     rows::{GATEWAY_KEY, MODELS, RESTORING, SERVICES},
@@ -25,8 +26,6 @@ const OPEN_FILES: u64 = 8192;
 
 /// Variable with the model's name in the folder of models.
 const MODEL: &str = "MARU_MODEL";
-/// Variable with the threads of an engine.
-const THREADS: &str = "MARU_THREADS";
 /// Variable with the most memory of an engine, in MiB.
 const MEMORY: &str = "MARU_MEMORY_MIB";
 
@@ -87,9 +86,10 @@ pub fn variables_file(service: &Service) -> Option<String> {
 /// The text of a file of variables, as systemd reads it (`EnvironmentFile=` in `systemd.exec(5)`). `name` is the model's in the
 /// folder of models, of letters, digits, dots, hyphens and underscores; it has `bytes`.
 #[must_use]
-pub fn variables(service: &Service, name: &str, bytes: u64, threads: u16) -> String {
-    let memory = service.memory.mib(Some(bytes));
-    format!("{MODEL}={name}\n{THREADS}={threads}\n{MEMORY}={memory}\n")
+pub fn variables(service: &Service, name: &str, bytes: u64, engine: &EngineOptions) -> String {
+    let memory = service.memory.mib(Some((bytes, engine)));
+    let (threads, options) = (engine.threads, engine.arguments(service.is_spare()).join(" "));
+    format!("{MODEL}={name}\n{THREADS}={threads}\n{MEMORY}={memory}\n{OPTIONS}={options}\n")
 }
 
 fn quadlet(service: &Service) -> String {
@@ -102,7 +102,7 @@ fn quadlet(service: &Service) -> String {
         model: variables
             .is_some()
             .then(|| Model { path: PathBuf::from(format!("/{MODELS}/${{{MODEL}}}")), size: 0 }),
-        threads: format!("${{{THREADS}}}"),
+        engine: None,
         limits: Limits::full(OPEN_FILES),
     };
     let mut out = format!(

@@ -297,14 +297,14 @@ pub const INFERENCE_SERVICE: Service = Service {
         Arg::Model,
         Arg::Text("--threads"),
         Arg::Threads,
+        Arg::Options,
     ],
     ready: ready(Probe::Get("/health"), Stage::Models, LOADING),
     uid: ENGINE,
     gid: ENGINE,
     listens: &[INFERENCE],
     mounts: &[Mount::read(MODELS)],
-    // 512 of them are the engine's `--cache-mib`.
-    memory: Memory::Model(2560),
+    memory: Memory::Model(2048),
     disk_mib: 16,
     pids: 1024,
     ..CONTAINER
@@ -317,6 +317,14 @@ pub const INFERENCE_2_SERVICE: Service = Service {
     listens: &[INFERENCE_2],
     ..INFERENCE_SERVICE
 };
+
+impl Service {
+    /// Whether it is the spare engine.
+    #[must_use]
+    pub fn is_spare(&self) -> bool {
+        self.name == INFERENCE_2_SERVICE.name
+    }
+}
 
 /// Every service, in the order in which they start.
 pub const SERVICES: &[Service] = &[

@@ -4,13 +4,14 @@ use std::{
 };
 
 use super::{
-    AGENT_SERVICE, COORDINATOR_SERVICE, GATEWAY_SERVICE, INFERENCE_SERVICE, Kind, Link, Probe,
-    RELAY_EMBEDDED, SERVER_DIRECTORIES, SERVERS, SERVICES, Stage, child, directories, links,
-    mesh_services,
+    AGENT_SERVICE, COORDINATOR_SERVICE, EngineOptions, GATEWAY_SERVICE, INFERENCE_SERVICE, Kind,
+    Link, Probe, RELAY_EMBEDDED, SERVER_DIRECTORIES, SERVERS, SERVICES, Stage, child, directories,
+    links, mesh_services,
     podman::{Limits, Model, Settings, run},
     quadlet, seccomp, server_links, stages, systemd,
 };
 
+mod engines;
 mod upgrade;
 
 fn settings() -> Settings {
@@ -19,7 +20,7 @@ fn settings() -> Settings {
         image: "localhost/image:1".to_owned(),
         model: Some(Model { path: PathBuf::from("/data/small.gguf"), size: 100 << 20 }),
         seccomp: PathBuf::from("/srv/maru/seccomp.json"),
-        threads: "2".to_owned(),
+        engine: Some(EngineOptions { threads: 2, ..EngineOptions::default() }),
         limits: Limits::full(20_000),
     }
 }

@@ -9,9 +9,9 @@ use std::{
 use anyhow::{Context as _, bail};
 use serde::Serialize;
 
-use gguf::{self, Header};
+use gguf::{self, CacheType, Header};
 use messages::{Message, message};
-use services::{ENGINE, MODELS, SERVICES};
+use services::MODELS;
 
 use crate::{
     error::Usage,
@@ -151,9 +151,12 @@ impl Folder {
 
     /// Memory that the engines need for the model at `path`; nothing if it is no model.
     fn needed(&self, path: &Path) -> anyhow::Result<Option<u64>> {
-        let engines = self.engines()?;
+        let (engines, kind) = self.engines()?;
         let found = inspect(path)?;
-        Ok(found.and_then(|(bytes, header)| Some(memory::needed(bytes, &header.ok()?, engines))))
+        let needed = |(bytes, header): (u64, Result<Header, String>)| {
+            Some(memory::needed(bytes, &header.ok()?, engines, kind))
+        };
+        Ok(found.and_then(needed))
     }
 
     /// Gives a model another name, beside its own. Both are one file, so that takes no room.
@@ -179,10 +182,12 @@ impl Folder {
     /// Removes a model.
     pub(super) fn remove(&self, name: &str) -> anyhow::Result<Entry> {
         let entry = self.known(name)?;
-        if entry.in_use {
+        let path = self.path.join(name);
+        let spare = SavedOptions::load(&self.root)?.spare_model;
+        let is_spare = spare.is_some_and(|it| fs::canonicalize(&path).is_ok_and(|path| path == it));
+        if entry.in_use || is_spare {
             bail!(message!("model-in-use", name));
         }
-        let path = self.path.join(name);
         fs::remove_file(&path)
             .with_context(|| message!("file-not-removed", path = path.display()))?;
         Ok(entry)
@@ -221,28 +226,30 @@ impl Folder {
     /// A warning if other programs leave too little memory for the model at `path` now.
     pub(crate) fn crowded(&self, name: &str, path: &Path) -> anyhow::Result<Option<Message>> {
         let Some((bytes, Ok(header))) = inspect(path)? else { return Ok(None) };
-        let (needed, free) = (memory::needed(bytes, &header, self.engines()?), memory::free()?);
+        let (engines, kind) = self.engines()?;
+        let (needed, free) = (memory::needed(bytes, &header, engines, kind), memory::free()?);
         Ok((needed > free)
             .then(|| message!("model-crowded", name, needed = size(needed), free = size(free))))
     }
 
-    /// How many engines this machine runs.
-    fn engines(&self) -> anyhow::Result<u64> {
+    /// How many engines this machine runs, and of what their conversations are made.
+    fn engines(&self) -> anyhow::Result<(u64, CacheType)> {
         let told = SavedOptions::load(&self.root)?;
-        Ok(SERVICES.iter().filter(|it| it.uid == ENGINE && told.runs(it)).count() as u64)
+        Ok((told.engines() as u64, told.cache_type.unwrap_or_default()))
     }
 
     /// Fails if the model does not fit into memory beside the one in use, which a spare engine keeps until the other engine has
     /// loaded the new one.
     pub(super) fn fits_beside(&self, entry: &Entry) -> anyhow::Result<()> {
         let told = SavedOptions::load(&self.root)?;
-        let spare = SERVICES.iter().filter(|it| it.uid == ENGINE && told.runs(it)).count() > 1;
+        let (engines, kind) = self.engines()?;
+        let spare = engines > 1;
         let Some(used) = told.model.filter(|_| spare && !entry.in_use) else { return Ok(()) };
         let Some((bytes, Ok(header))) = inspect(&self.path.join(&entry.name))? else {
             return Ok(());
         };
         let held = fs::metadata(&used).map_or(0, |meta| meta.len());
-        if memory::needed(bytes, &header, 2).saturating_add(held) > memory::total()? {
+        if memory::needed(bytes, &header, engines, kind).saturating_add(held) > memory::total()? {
             bail!(message!("model-does-not-fit-beside", name = entry.name, used = used.display()));
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 
-use gguf::Header;
+use gguf::{CacheType, Header};
 use messages::{Message, message};
 
 use crate::model::size::size;
@@ -48,8 +48,10 @@ pub(super) fn too_large(bytes: u64, has: u64) -> Option<Message> {
 }
 
 /// Memory that the engines need for a model, in bytes. The model itself is in memory once, since they map the same file.
-pub(super) fn needed(bytes: u64, header: &Header, engines: u64) -> u64 {
-    let cache = header.cache_bytes_per_token.unwrap_or_default().saturating_mul(CACHE_TOKENS);
+pub(super) fn needed(bytes: u64, header: &Header, engines: u64, kind: CacheType) -> u64 {
+    let token = header.cache_bytes_per_token.unwrap_or_default();
+    // 16 bits for each number.
+    let cache = token.saturating_mul(CACHE_TOKENS).saturating_mul(kind.bytes_of_32()) / 64;
     bytes.saturating_add(ENGINE.saturating_add(cache).saturating_mul(engines))
 }
 
@@ -72,8 +74,10 @@ mod tests {
         let sizes = [36_u64, 16, 8, 4, 2].map(|gb| largest((gb << 30) - (gb << 24) - OTHERS));
         assert_eq!(sizes, ["32B", "13B", "7B", "3B", "1B"]);
         let header = Header { cache_bytes_per_token: Some(1024), ..Header::default() };
-        assert_eq!(needed(5, &header, 1), 5 + ENGINE + 1024 * CACHE_TOKENS);
-        assert_eq!(needed(5, &header, 2), 5 + 2 * (ENGINE + 1024 * CACHE_TOKENS));
-        assert_eq!(needed(u64::MAX, &header, 2), u64::MAX);
+        let f16 = CacheType::F16;
+        assert_eq!(needed(5, &header, 1, f16), 5 + ENGINE + 1024 * CACHE_TOKENS);
+        assert_eq!(needed(5, &header, 2, f16), 5 + 2 * (ENGINE + 1024 * CACHE_TOKENS));
+        assert_eq!(needed(5, &header, 1, CacheType::Q8_0), 5 + ENGINE + 544 * CACHE_TOKENS);
+        assert_eq!(needed(u64::MAX, &header, 2, f16), u64::MAX);
     }
 }

@@ -1,6 +1,6 @@
 //! Models of a running Ollama.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure};
 use messages::message;
@@ -11,7 +11,7 @@ use crate::{
     client::Client,
     model::{
         answering::{self, Chosen, May},
-        memory,
+        disk, memory,
         progress::Progress,
         size::size,
     },
@@ -24,6 +24,9 @@ use crate::{
     units::{self, systemctl},
     up,
 };
+
+/// Where Ollama keeps its models if it was not told otherwise: its service, and root (`docs/faq.mdx` of Ollama).
+const FOLDERS: [&str; 2] = ["/usr/share/ollama/.ollama/models", "/root/.ollama/models"];
 
 /// A model as it is printed.
 #[derive(Debug, Serialize)]
@@ -123,15 +126,41 @@ pub(super) async fn pull(
     output::done(args.output, &served(root, ollama, model)?, &text)
 }
 
-/// The pull with its progress; a file that is larger than the memory is named as soon as its size is known.
+/// What this machine has for a file that its Ollama fetches; each lack is said once.
+#[derive(Default)]
+struct Bounds {
+    memory: Option<u64>,
+    folder: Option<PathBuf>,
+}
+
+impl Bounds {
+    /// What a file lacks of which so many bytes have come.
+    fn lacks(&mut self, done: u64, total: u64) -> Vec<String> {
+        let mut said = Vec::new();
+        if let Some(warning) = self.memory.and_then(|has| memory::too_large(total, has)) {
+            said.push(warning.to_string());
+            self.memory = None;
+        }
+        let room = |folder: &PathBuf| disk::has_room(folder, total.saturating_sub(done)).err();
+        if let Some(error) = self.folder.as_ref().and_then(room) {
+            said.push(format!("{error:#}"));
+            self.folder = None;
+        }
+        said
+    }
+}
+
+/// The pull with its progress; a file that is larger than the memory, or than the room on the disk, is named as soon as its size
+/// is known.
 async fn watched(ollama: &Ollama, wanted: &str, has: Option<u64>) -> anyhow::Result<()> {
     let mut progress = Progress::new();
-    let mut is_said = false;
+    let folders = FOLDERS.iter().map(PathBuf::from);
+    let folder = folders.filter(|_| has.is_some()).find(|folder| folder.exists());
+    let mut bounds = Bounds { memory: has, folder };
     let heard = |what: &str, bytes: Option<(u64, u64)>| {
         progress.step(what);
         let Some((done, total)) = bytes else { return };
-        if !is_said && let Some(warning) = has.and_then(|has| memory::too_large(total, has)) {
-            is_said = true;
+        for warning in bounds.lacks(done, total) {
             progress.note(warning);
         }
         progress.at(done, total);

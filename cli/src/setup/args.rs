@@ -11,6 +11,7 @@ use crate::{
     error::Usage,
     passphrase::PassphraseSource,
     up::{
+        args::EngineArgs,
         checks,
         config::{self, Reach},
     },
@@ -37,6 +38,8 @@ pub(crate) struct SetupArgs {
     /// Model that answers: its name in the folder of models, or a GGUF file, which is copied there
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: Option<String>,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
     /// Folder of the daily backups, below /var/backups, /mnt, /media or /srv [default: /var/backups/maru]
     #[arg(long, value_name = "DIR")]
     pub(crate) backups: Option<PathBuf>,

@@ -76,12 +76,13 @@ impl Plan {
         let before = SavedOptions::load(root)?;
         let (path, copied, model_bytes) = find_model(root, answers.model.as_deref(), &before)?;
         changes |= before.model.as_ref() != Some(&path);
-        let options = SavedOptions {
-            model: Some(path),
+        let mut options = SavedOptions {
+            model: Some(path.clone()),
             backups: answers.backups.clone().or(before.backups),
             keep_backups: args.keep_backups.or(before.keep_backups),
             ..before
         };
+        changes |= args.engine.keep(&mut options, &path)?;
         BackupFolder::of(root, &options).can_be_made()?;
         Ok(Self {
             root: root.to_owned(),

@@ -21,6 +21,7 @@ use services::{
 use super::{ready, systemctl};
 use crate::{
     model::folder::is_name,
+    output,
     up::{checks, config, saved_options::SavedOptions},
 };
 
@@ -33,21 +34,36 @@ fn engines() -> impl Iterator<Item = (&'static Service, String)> {
 ///
 /// # Errors
 ///
-/// There is no model, it cannot be used, or it is not in the folder of models, which is all that the containers see.
+/// There is no model, it cannot be used, or it is not in the folder of models, which is all that the containers see. A spare model
+/// of which that is true is named, and its engine does not start.
 pub(crate) fn tell(root: &Path, told: &SavedOptions) -> anyhow::Result<()> {
     let path = match &told.model {
         Some(path) => path.clone(),
         None => checks::only_model(root)?,
     };
-    let model = checks::model(&path)?;
-    let Some(name) = name_in_folder(root, &model.path) else {
-        bail!(message!("model-outside", path = model.path.display(), folder = folder(root)));
+    let usable = |path: &Path| {
+        let model = checks::model(path)?;
+        let Some(name) = name_in_folder(root, &model.path) else {
+            bail!(message!("model-outside", path = model.path.display(), folder = folder(root)));
+        };
+        Ok((model, name))
     };
-    let threads = told.threads();
+    let first = usable(&path)?;
+    let spare = told.spare_model.as_deref().map(usable).transpose();
+    // A spare model that cannot be used does not keep the first engine from its start.
+    if let Err(error) = &spare {
+        output::note(format!("{error:#}"));
+    }
+    let engine = told.engine();
     for (service, file) in engines() {
         let file = root.join(file);
-        if told.runs(service) {
-            let text = variables(service, &name, model.size, threads);
+        let chosen = match &spare {
+            Ok(Some(own)) if service.is_spare() => Some(own),
+            Err(_) if service.is_spare() => None,
+            Ok(_) | Err(_) => Some(&first),
+        };
+        if let Some((model, name)) = chosen.filter(|_| told.runs(service)) {
+            let text = variables(service, name, model.size, &engine);
             durable::replace(&file, Access::READABLE, text.as_bytes())
                 .with_context(|| message!("file-not-saved", path = file.display()))?;
         } else {
@@ -78,7 +94,8 @@ pub(crate) async fn use_model(root: &Path, path: &Path) -> anyhow::Result<()> {
 async fn change(root: &Path, told: &SavedOptions) -> anyhow::Result<()> {
     tell(root, told)?;
     let settings = config::coordinator(root)?;
-    for (service, _) in engines().filter(|engine| told.runs(engine.0)) {
+    // Those without variables do not start.
+    for (service, _) in engines().filter(|(_, file)| root.join(file).exists()) {
         systemctl::restart(&format!("{}.service", service.unit())).await?;
         ready::wait(service, service.ready.patience, root, &settings).await?;
     }
@@ -127,15 +144,28 @@ mod tests {
 
     #[test]
     fn each_engine_that_runs_is_told_the_model_and_its_limits() {
-        let (root, _) = root();
+        let (root, model) = root();
         let told = SavedOptions { threads: Some(3), ..SavedOptions::default() };
 
         tell(root.path(), &told).unwrap();
 
-        let expected = "MARU_MODEL=tiny.gguf\nMARU_THREADS=3\nMARU_MEMORY_MIB=2561\n";
+        let expected =
+            "MARU_MODEL=tiny.gguf\nMARU_THREADS=3\nMARU_MEMORY_MIB=2561\nMARU_OPTIONS=\n";
         assert_eq!(text(root.path(), "inference.env").as_deref(), Some(expected));
-        assert_eq!(text(root.path(), "inference-2.env").as_deref(), Some(expected));
-        tell(root.path(), &SavedOptions { engines: Some(1), ..told }).unwrap();
+        let spare = expected.replace("OPTIONS=", "OPTIONS=--load room");
+        assert_eq!(text(root.path(), "inference-2.env"), Some(spare));
+        let small = root.path().join(MODELS).join("small.gguf");
+        fs::copy(&model, &small).unwrap();
+        let two = SavedOptions { model: Some(model), spare_model: Some(small), ..told.clone() };
+        tell(root.path(), &two).unwrap();
+        let spare = text(root.path(), "inference-2.env").unwrap();
+        assert!(spare.contains("MODEL=small.gguf\n") && spare.contains("--load asked"), "{spare}");
+        assert!(text(root.path(), "inference.env").unwrap().contains("MODEL=tiny.gguf\n"));
+        fs::remove_file(two.spare_model.as_ref().unwrap()).unwrap();
+        tell(root.path(), &two).unwrap();
+        assert_eq!(text(root.path(), "inference-2.env"), None);
+        assert!(text(root.path(), "inference.env").is_some(), "the first engine runs");
+        tell(root.path(), &SavedOptions { engines: Some(1), model: two.model, ..told }).unwrap();
         assert_eq!(text(root.path(), "inference.env").as_deref(), Some(expected));
         assert_eq!(text(root.path(), "inference-2.env"), None);
         forget(root.path()).unwrap();

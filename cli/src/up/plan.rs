@@ -57,8 +57,8 @@ impl Plan {
         if args.model.is_some() {
             after.model = Some(model.path.clone());
         }
-        after.threads = args.threads.or(before.threads);
-        after.engines = args.engines.or(before.engines);
+        args.engine.keep(&mut after, &model.path)?;
+        let spare_model = after.spare_model.as_deref().map(checks::model).transpose()?;
         let find = |service: &Service| Ok((service.binary, binaries::find(service.binary)?));
         let programs = SERVICES.iter().map(find).collect::<anyhow::Result<_>>()?;
         config::remark_unused(root, args.address.as_deref(), args.network.as_deref())?;
@@ -72,7 +72,8 @@ impl Plan {
             parameters: Parameters {
                 root: root.to_owned(),
                 model,
-                threads: after.threads(),
+                spare_model,
+                engine: after.engine(),
                 programs,
             },
             told: after.clone(),

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use chassis::{machine, state::Format};
+use gguf::CacheType;
 use messages::message;
 use serde::{Deserialize, Serialize};
-use services::{ENGINE, INFERENCE_2_SERVICE, SERVICES, Service};
+use services::{ENGINE, EngineOptions, SERVICES, Service};
 
 /// The file, below the root.
 const FILE: &str = "var/lib/maru/up.json";
@@ -20,6 +21,14 @@ pub(crate) struct SavedOptions {
     pub(crate) threads: Option<u16>,
     /// How many engines: 1, or 2 if nothing was told.
     pub(crate) engines: Option<u8>,
+    /// Numbers that the engines' conversations are made of.
+    pub(crate) cache_type: Option<CacheType>,
+    /// Memory for conversations without a slot, in MiB, of each engine.
+    pub(crate) cache_mib: Option<u32>,
+    /// How long they are remembered, in seconds.
+    pub(crate) cache_seconds: Option<u32>,
+    /// The model of the spare engine, if it has one of its own.
+    pub(crate) spare_model: Option<PathBuf>,
     /// Folder of the daily backups.
     pub(crate) backups: Option<PathBuf>,
     /// How many of them stay.
@@ -34,15 +43,30 @@ impl SavedOptions {
 
     /// Whether this service runs: the second engine is a choice.
     pub(crate) fn runs(&self, service: &Service) -> bool {
-        self.engines != Some(1) || service.name != INFERENCE_2_SERVICE.name
+        self.engines != Some(1) || !service.is_spare()
     }
 
-    /// Threads of each engine. Without a choice the engines share the cores, and one engine alone leaves a core to what
+    /// Options of each engine. Without a choice of threads the engines share the cores, and one engine alone leaves a core to what
     /// answers people: llama.cpp's threads wait for each other by spinning, so those of two engines on one core slow each
     /// other.
-    pub(crate) fn threads(&self) -> u16 {
+    pub(crate) fn engine(&self) -> EngineOptions {
         let engines = SERVICES.iter().filter(|it| it.uid == ENGINE && self.runs(it)).count();
-        self.threads.unwrap_or_else(|| share(machine::cores(Path::new("/")), engines))
+        let threads = || share(machine::cores(Path::new("/")), engines);
+        EngineOptions {
+            threads: self.threads.unwrap_or_else(threads),
+            cache_type: self.cache_type.map(CacheType::as_str),
+            cache_mib: self.cache_mib,
+            cache_seconds: self.cache_seconds,
+            has_spare_model: self.spare_model.is_some(),
+        }
+    }
+
+    /// How many engines use the model that answers.
+    pub(crate) fn engines(&self) -> usize {
+        let uses = |it: &&Service| {
+            it.uid == ENGINE && self.runs(it) && !(self.spare_model.is_some() && it.is_spare())
+        };
+        SERVICES.iter().filter(uses).count()
     }
 
     /// Saves the model that the engines of the instance at `root` use.
@@ -68,7 +92,7 @@ fn share(cores: usize, engines: usize) -> u16 {
 mod tests {
     use services::{ENGINE, SERVICES};
 
-    use super::{FILE, SavedOptions, share};
+    use super::{CacheType, FILE, SavedOptions, share};
 
     #[test]
     fn engines_share_the_cores_and_one_alone_leaves_one() {
@@ -84,6 +108,10 @@ mod tests {
             model: Some("/m.gguf".into()),
             threads: Some(3),
             engines: Some(1),
+            cache_type: Some(CacheType::Q8_0),
+            cache_mib: Some(64),
+            cache_seconds: Some(0),
+            spare_model: Some("/small.gguf".into()),
             backups: Some("/mnt/disk".into()),
             keep_backups: Some(3),
         };

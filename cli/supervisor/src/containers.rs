@@ -61,9 +61,9 @@ impl Containers {
         let settings = Settings {
             root: parameters.root.clone(),
             image: image(&self.images, service)?.to_owned(),
-            model: Some(parameters.model.clone()),
+            model: Some(parameters.model_of(service).clone()),
             seccomp: podman.seccomp(),
-            threads: parameters.threads.to_string(),
+            engine: Some(parameters.engine.clone()),
             limits: self.limits,
         };
         let mut command: Vec<String> =
@@ -86,7 +86,8 @@ impl Containers {
         let instance = Instance::of(&parameters.root);
         for service in services() {
             let Some(pid) = podman.pid(&instance.container(service.name)).await? else { continue };
-            let memory = service.memory.mib(Some(parameters.model.size));
+            let memory =
+                service.memory.mib(Some((parameters.model_of(service).size, &parameters.engine)));
             for limit in limits::not_in_force(pid, memory, service.pids) {
                 let asked =
                     if limit.name == "memory" { self.limits.memory } else { self.limits.pids };

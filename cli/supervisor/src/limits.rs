@@ -100,7 +100,7 @@ async fn attempt(
         image: image.to_owned(),
         model: None,
         seccomp: podman.seccomp(),
-        threads: "1".to_owned(),
+        engine: None,
         limits,
     };
     let mut args: Vec<String> = ["run", "--rm", "--pull=never"].map(str::to_owned).to_vec();

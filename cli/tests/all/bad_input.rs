@@ -341,13 +341,16 @@ fn a_root_that_a_daemons_user_cannot_enter_is_named_with_what_to_do() {
 
 /// What the program of a service needs to start, with a model that is not there.
 fn args(service: &Service) -> Vec<&'static str> {
-    let arg = |arg: &Arg| match *arg {
-        Arg::Text(text) => text,
-        Arg::Socket => "/run/none.sock",
-        Arg::Model => "/none.gguf",
-        Arg::Threads => "1",
+    let arg = |arg: &Arg| {
+        Some(match *arg {
+            Arg::Text(text) => text,
+            Arg::Socket => "/run/none.sock",
+            Arg::Model => "/none.gguf",
+            Arg::Threads => "1",
+            Arg::Options => return None,
+        })
     };
-    service.args.iter().map(arg).collect()
+    service.args.iter().filter_map(arg).collect()
 }
 
 #[test]

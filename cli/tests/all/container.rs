@@ -139,7 +139,7 @@ impl Podman {
             image: "localhost/probe:1".to_owned(),
             model: None,
             seccomp: self.path(seccomp::FILE),
-            threads: "1".to_owned(),
+            engine: None,
             limits: Limits {
                 memory: false,
                 swap: false,

@@ -397,3 +397,17 @@ async fn the_engines_keep_their_model_if_the_file_cannot_be_edited() {
     assert_eq!(chosen().await, (Ok(()), true));
     assert_eq!(choice(root), (Some("llamacpp/default".to_owned()), texts(&["spare/default"])));
 }
+
+#[test]
+fn what_a_machine_lacks_for_a_file_is_said_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bounds = Bounds { memory: Some(1 << 40), folder: Some(folder.path().to_owned()) };
+    assert!(bounds.lacks(0, 1).is_empty());
+    assert!(bounds.lacks((1 << 39) - 1, 1 << 39).is_empty(), "the rest fits");
+
+    let said = bounds.lacks(0, 1 << 60);
+
+    assert!(said[0].contains("memory") && said[1].contains("no room"), "{said:?}");
+    assert!(bounds.lacks(1, 1 << 60).is_empty());
+    assert!(Bounds::default().lacks(0, u64::MAX).is_empty(), "of another machine nothing is known");
+}
