@@ -30,6 +30,7 @@ mod queue;
 mod restart;
 mod tls;
 
+pub use connection::FromRelay;
 use connection::{Connection, ConnectionEnd};
 use queue::{Queue, queue};
 
@@ -42,15 +43,6 @@ const HOME_ATTEMPTS: u32 = 3;
 
 /// Handles what a relay says of a peer.
 pub type RelayHandler = Box<dyn Fn(&[u8; 32], FromRelay<'_>) + Send + Sync>;
-
-/// What a relay says of a peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FromRelay<'a> {
-    /// The peer sent a packet.
-    Packet(&'a [u8]),
-    /// A packet for the peer was dropped: it is not connected to that relay.
-    Undelivered,
-}
 
 /// Returns the authorities, in PEM, for relays without a pin; `None` stands for those that this machine trusts.
 pub type AuthoritiesSource = Box<dyn Fn() -> Option<String> + Send + Sync>;

@@ -23,7 +23,6 @@ use tokio::{
 use tokio_rustls::client::TlsStream;
 
 use super::{
-    FromRelay,
     queue::{Outgoing, Queue},
     restart::Restart,
     tls::{self, ExpectedIdentity},
@@ -36,6 +35,15 @@ const CONNECT: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(2 * KEEP_ALIVE_S + 10);
 /// Packets that go out in one write.
 const BATCH: usize = 64;
+
+/// What a relay says of a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FromRelay<'a> {
+    /// The peer sent a packet.
+    Packet(&'a [u8]),
+    /// A packet for the peer was dropped: it is not connected to that relay.
+    Undelivered,
+}
 
 /// How a connection ended without an error.
 #[derive(Debug)]
