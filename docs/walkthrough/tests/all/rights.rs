@@ -29,7 +29,9 @@ fn word(service: &Service) -> String {
     let first = service.args.first().map(|arg| match arg {
         Arg::Text("--socket") => service.socket(Path::new("/")).unwrap().display().to_string(),
         Arg::Text(text) => format!(" {text} "),
-        Arg::Socket | Arg::Model | Arg::Threads => panic!("{}: a value first", service.name),
+        Arg::Socket | Arg::Model | Arg::Threads | Arg::Options => {
+            panic!("{}: a value first", service.name)
+        }
     });
     first.unwrap_or_default()
 }
