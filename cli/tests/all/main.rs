@@ -12,6 +12,7 @@ mod help;
 mod least_right;
 mod machine_key;
 mod metrics;
+mod model;
 mod over_https;
 mod setup;
 mod units;
