@@ -20,7 +20,7 @@ const SYSTEMCTL: &str = r#"#!/bin/sh
 echo "$*" >> /run/calls
 case "$1" in
 cat) [ -e /run/fake/installed ] ;;
-is-active) [ -e /run/fake/active ] ;;
+is-active) [ -e /run/fake/active ] && echo active ;;
 is-enabled) [ ! -e /run/fake/disabled ] ;;
 enable)
     if [ -e /run/fake/broken ]; then echo "Failed to start maru.target." >&2; exit 1; fi
