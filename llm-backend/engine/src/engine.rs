@@ -11,7 +11,6 @@ mod event;
 mod fit;
 mod grammar;
 mod model;
-mod plan;
 mod processor;
 mod prompt_batch;
 mod queue;
@@ -21,6 +20,7 @@ mod slot;
 mod state;
 mod tokens;
 mod worker;
+mod worker_config;
 
 use std::{
     sync::{
@@ -35,9 +35,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use self::{
     event::EVENTS_MAX,
-    plan::WorkerConfig,
     queue::{Job, JobQueue},
     shared::Shared,
+    worker_config::WorkerConfig,
 };
 use crate::{Error, Options};
 

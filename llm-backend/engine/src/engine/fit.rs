@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use chassis::machine;
 use gguf::CacheType;
 
-use super::{plan::WorkerConfig, prompt_batch::BATCH};
+use super::{prompt_batch::BATCH, worker_config::WorkerConfig};
 use crate::{Error, options::Load};
 
 /// What the engine takes besides the model and its conversations, in bytes: graphs, logits, the vocabulary.

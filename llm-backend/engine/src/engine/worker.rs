@@ -24,13 +24,13 @@ use super::{
     event::{EVENTS_MAX, Event, Request},
     fit,
     model::{self, Model},
-    plan::WorkerConfig,
     processor,
     prompt_batch::{BATCH, Pending, PromptBatch},
     queue::Job,
     shared::{Shared, SlotGauge},
     slot::{Slot, SlotState},
     state,
+    worker_config::WorkerConfig,
 };
 use crate::{Error, options::Load, request::Sampling};
 

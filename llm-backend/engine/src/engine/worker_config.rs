@@ -1,4 +1,4 @@
-//! Settings of the engine's thread.
+//! Settings of the engine's thread, made of the options of the command line.
 
 use std::{path::PathBuf, time::Duration};
 
