@@ -2,6 +2,7 @@
 
 mod again;
 mod bench;
+mod budget;
 mod demonstration;
 mod flaky;
 mod needs;
@@ -17,6 +18,7 @@ use crate::{
     nextest::{self, Verdict},
     packages, sabotage, workspace,
 };
+use budget::{Budget, Part};
 use flaky::FlakyList;
 use peers::Peers;
 pub(crate) use peers::build as build_peers;
@@ -46,16 +48,27 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let model = model::get()?;
 
     let mut ok = stages.run("build", || build::all().map(|()| Count::default()));
+    stages.limit(Budget::of_run());
+    let part = stages.part(workspace::turn(&workspace::root())?);
+    if let Some(Part { which, parts }) = part {
+        println!(
+            "this machine is slow: part {which} of {parts} of the tests, chosen by the commit"
+        );
+    }
     let peers = Peers::start()?;
-    let fuzzing = if args.only.is_none() { Some(fuzz::Build::start()?) } else { None };
+    let is_whole = args.only.is_none();
+    // On a slow machine there is no time to compile it beside the tests.
+    let fuzzing = if is_whole && part.is_none() { Some(fuzz::Build::start()?) } else { None };
     let runner = nextest::workspace_runner(&model)?;
     if ok {
         let programs = runner.programs()?;
-        let linting = if args.lints { Some(check::start()?) } else { None };
-        ok = stages.run(stage::TESTS, || tests(&programs, peers, args.only.as_deref()));
-        if args.only.is_none() {
+        let lints = args.lints && stages.has_time("lints and documentation", 1.0);
+        let linting = if lints { Some(check::start()?) } else { None };
+        let selection = Selection { only: args.only.as_deref(), part };
+        ok = stages.run(stage::TESTS, || tests(&programs, peers, selection));
+        if is_whole {
             ok &= stages.run("sabotages", || sabotage::check(&programs).map(Count::passed));
-            ok &= stages.run("sabotages tried", || tried(&programs, args.sabotages));
+            ok &= stages.run_if_time("sabotages tried", 0.15, || tried(&programs, args.sabotages));
         }
         if let Some(linting) = linting {
             ok &= stages.run("lints and documentation", || {
@@ -63,15 +76,21 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             });
         }
     }
+    if is_whole {
+        ok &= stages.run_if_time("up", 0.06, demonstration::run);
+        ok &= stages.run_if_time("doctests", 0.01, doctests);
+        let models = || clients(|| interop::models_stage(&model));
+        ok &= stages.run_if_time("clients of models", 0.06, models);
+        let openclaw = || clients(|| interop::openclaw_stage(&model));
+        ok &= stages.run_if_time("client of OpenClaw", 0.06, openclaw);
+        let rooms = || clients(|| interop::matrix_stage(&model));
+        ok &= stages.run_if_time("clients of rooms", 0.13, rooms);
+        ok &= stages.run_if_time("bench sealed", 0.01, bench::sealed);
+        ok &= stages.run_if_time("bench tunnel", 0.03, bench::tunnel);
+    }
     if let Some(fuzzing) = fuzzing {
-        ok &= stages.run("doctests", doctests);
-        ok &= stages.run("fuzz targets", || fuzzing.run(args.fuzz_seconds).map(Count::passed));
-        ok &= stages.run("clients of models", || clients(|| interop::models_stage(&model)));
-        ok &= stages.run("client of OpenClaw", || clients(|| interop::openclaw_stage(&model)));
-        ok &= stages.run("clients of rooms", || clients(|| interop::matrix_stage(&model)));
-        ok &= stages.run("up", demonstration::run);
-        ok &= stages.run("bench sealed", bench::sealed);
-        ok &= stages.run("bench tunnel", bench::tunnel);
+        let seconds = args.fuzz_seconds;
+        ok &= stages.run_if_time("fuzz targets", 0.1, || fuzzing.run(seconds).map(Count::passed));
     }
     let skipped = stages.report();
     if skipped > 0 && std::env::var_os("CI").is_some() {
@@ -83,7 +102,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 
 /// Runs every test that this machine can run, including those with namespaces, containers and the real model. Tests
 /// with third-party programs are last, because these are built meanwhile.
-fn tests(programs: &nextest::Programs, peers: Peers, only: Option<&str>) -> Result<Count> {
+fn tests(programs: &nextest::Programs, peers: Peers, selection: Selection<'_>) -> Result<Count> {
     let known = FlakyList::read(&workspace::root())?;
     let declared = needs::declared_below(&workspace::root())?;
     let lacking = needs::lacking(&declared, &workspace::root());
@@ -97,9 +116,9 @@ fn tests(programs: &nextest::Programs, peers: Peers, only: Option<&str>) -> Resu
     }
     let possible = needs::without(lacking.iter().map(|test| test.name.as_str()));
     let with_peers = needs::any_of(needs::with(&declared, Peers::NEEDS));
-    let mut report = some(programs, &format!("{possible} - ({with_peers})"), only)?;
+    let mut report = some(programs, &format!("{possible} - ({with_peers})"), selection)?;
     peers.wait()?;
-    report.extend(some(programs, &format!("{possible} & ({with_peers})"), only)?);
+    report.extend(some(programs, &format!("{possible} & ({with_peers})"), selection)?);
     ensure!(!report.is_empty(), "there is no such test");
     let (passed, failed): (Vec<_>, Vec<_>) =
         report.into_iter().partition(|(_, verdict)| *verdict == Verdict::Passed);
@@ -114,16 +133,28 @@ fn tests(programs: &nextest::Programs, peers: Peers, only: Option<&str>) -> Resu
     })
 }
 
-/// Runs the tests that a filterset and a part of their names select. It is not an error if there are none.
+/// Which of the possible tests run.
+#[derive(Clone, Copy, Debug)]
+struct Selection<'a> {
+    /// Those whose name contains this.
+    only: Option<&'a str>,
+    /// Those of this part.
+    part: Option<Part>,
+}
+
+/// Runs the tests that a filterset and a selection have in common. It is not an error if there are none.
 fn some(
     programs: &nextest::Programs,
     filter: &str,
-    only: Option<&str>,
+    selection: Selection<'_>,
 ) -> Result<Vec<(nextest::Test, Verdict)>> {
     let runner = programs.runner();
     let mut command = programs.run();
     command.args(["--filterset", filter]);
-    if let Some(name) = only {
+    if let Some(Part { which, parts }) = selection.part {
+        command.arg("--partition").arg(format!("hash:{which}/{parts}"));
+    }
+    if let Some(name) = selection.only {
         command.arg("--").arg(name);
     }
     runner.forget()?;

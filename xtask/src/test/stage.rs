@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
+use super::budget::{Budget, Part};
 use crate::workspace;
 
 /// The stage that runs the workspace's test functions: its count is the last line.
@@ -55,6 +56,9 @@ fn free() -> String {
 #[derive(Debug, Default)]
 pub(super) struct Stages {
     done: Vec<(&'static str, Duration, Count)>,
+    budget: Option<Budget>,
+    /// Those for which there was no time.
+    left_out: Vec<&'static str>,
 }
 
 impl Stages {
@@ -71,12 +75,47 @@ impl Stages {
         ok
     }
 
+    /// Limits the time of what follows; what ran so far was the build.
+    pub(super) fn limit(&mut self, budget: Budget) {
+        let build = self.done.iter().map(|(_, time, _)| *time).sum();
+        self.budget = Some(budget.built_in(build));
+    }
+
+    /// The part of the tests that fits; `None`: all of them.
+    pub(super) fn part(&self, turn: usize) -> Option<Part> {
+        self.budget.as_ref().and_then(|budget| budget.part(turn))
+    }
+
+    /// Runs a stage that usually takes this multiple of the time of the build, unless there is no time for it: then a later
+    /// commit has it.
+    pub(super) fn run_if_time(
+        &mut self,
+        name: &'static str,
+        share: f64,
+        work: impl FnOnce() -> Result<Count>,
+    ) -> bool {
+        if self.has_time(name, share) { self.run(name, work) } else { true }
+    }
+
+    /// Whether there is time for a stage; one without is listed at the end.
+    pub(super) fn has_time(&mut self, name: &'static str, share: f64) -> bool {
+        let has_time = self.budget.is_none_or(|budget| budget.has_room_for(share));
+        if !has_time {
+            println!("== {name}: left out, there is no time for it");
+            self.left_out.push(name);
+        }
+        has_time
+    }
+
     /// Prints seconds per stage, what failed in each, what each counted, and last the test functions; returns how many of
     /// all these were skipped.
     pub(super) fn report(&self) -> usize {
         println!("\nseconds per stage:");
         for (name, time, _) in &self.done {
             println!("{:>8.1}  {name}", time.as_secs_f64());
+        }
+        if !self.left_out.is_empty() {
+            println!("left out, since this machine is slow: {}", self.left_out.join(", "));
         }
         for (name, _, count) in &self.done {
             for remark in &count.remarks {
