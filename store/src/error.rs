@@ -25,6 +25,23 @@ pub enum DatabaseError {
          newer Maru kept beside it as NAME.before-VERSION"
     )]
     Newer,
+    /// It must be migrated, but another process uses it, the named one.
+    #[error(
+        "the database is of an older Maru, which still uses it ({0}): stop that process, start this one, and update the \
+         other before it starts again"
+    )]
+    Older(String),
+    /// It has fewer changes than this process has seen.
+    #[error(
+        "the database is older than what this process has told: it has {found} changes, and had {told}; it was put back to \
+         an earlier state, or another server took over without the last changes; if that is meant, restart this process"
+    )]
+    WentBack {
+        /// The changes that it has now.
+        found: i64,
+        /// The changes that it had.
+        told: i64,
+    },
     /// Its migration failed. It was tried on a copy, or in a transaction.
     #[error(
         "cannot migrate the database, which stays as it was: run the former Maru, and report this"

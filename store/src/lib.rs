@@ -7,6 +7,8 @@
 //! also those of other processes, so a transaction never overwrites a newer state than it has read. The row also has the
 //! epoch of the current owner (see [`DatabaseLock`]): transactions of older epochs fail.
 //!
+//! [`notices`] wake other processes that share a PostgreSQL database ([`DatabaseLock::join`]).
+//!
 //! In every daemon the setting `database_url_file` names the file with the URL of a PostgreSQL database.
 //!
 //! [`seal`] encrypts values before they are stored.
@@ -23,6 +25,7 @@ pub mod error;
 mod lock;
 pub mod metrics;
 mod migrate;
+pub mod notices;
 mod open;
 mod queue;
 mod rehearse;
@@ -34,7 +37,7 @@ mod write;
 pub use copy::{CopyError, copy};
 pub use database::Database;
 pub use error::DatabaseError;
-pub use lock::{DatabaseLock, LockError};
+pub use lock::{DatabaseLock, LockError, process_name};
 pub use metrics::DatabaseMetrics;
 pub use open::{Opened, Store};
 pub use queue::Priority;

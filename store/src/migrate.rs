@@ -43,6 +43,11 @@ pub(crate) async fn version(connection: &mut AnyConnection) -> Result<Option<i64
     if sqlx::query(table).fetch_optional(&mut *connection).await?.is_none() {
         return Ok(None);
     }
+    newest(connection).await
+}
+
+/// The same of a database that a program of Maru has used.
+pub(crate) async fn newest(connection: &mut AnyConnection) -> Result<Option<i64>, DatabaseError> {
     let newest = sqlx::query("SELECT MAX(version) AS version FROM _sqlx_migrations");
     Ok(newest.fetch_one(connection).await?.try_get("version")?)
 }

@@ -15,7 +15,7 @@ use tokio::{
 use crate::{
     database::{Database, file_url},
     error::DatabaseError,
-    lock::DatabaseLock,
+    lock::{DatabaseLock, KEEP_ALIVE},
     metrics::DatabaseMetrics,
     migrate,
     queue::{Priority, Queue},
@@ -50,6 +50,27 @@ impl Opened {
     ///
     /// Fails if it cannot be opened or migrated, is damaged, or is newer than this program.
     pub async fn open(database: &Database, schema: &Schema) -> Result<Self, DatabaseError> {
+        Self::open_with(database, schema, None).await
+    }
+
+    /// The same on a database that another process, the named one, uses meanwhile: nothing is migrated.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError::Older`] if it would have to be migrated.
+    pub async fn open_beside(
+        database: &Database,
+        schema: &Schema,
+        other: &str,
+    ) -> Result<Self, DatabaseError> {
+        Self::open_with(database, schema, Some(other)).await
+    }
+
+    async fn open_with(
+        database: &Database,
+        schema: &Schema,
+        other: Option<&str>,
+    ) -> Result<Self, DatabaseError> {
         database.check()?;
         sqlx::any::install_default_drivers();
         let (pool, file, blob) = match database {
@@ -61,9 +82,20 @@ impl Opened {
                 let pool = connect(&file_url(path, "rwc")?, options).await?;
                 (pool, Some(path.clone()), "BLOB")
             }
-            Database::Postgres(url) => (connect(url, AnyPoolOptions::new()).await?, None, "BYTEA"),
+            Database::Postgres(url) => {
+                let options = AnyPoolOptions::new().after_connect(prepare_postgres);
+                (connect(url, options).await?, None, "BYTEA")
+            }
         };
-        migrate::run(schema.migrations, blob, &mut *pool.acquire().await?).await?;
+        let mut connection = pool.acquire().await?;
+        if let Some(other) = other {
+            let known = i64::try_from(schema.migrations.len()).unwrap_or(i64::MAX);
+            if migrate::newest(&mut connection).await?.unwrap_or(0) < known {
+                return Err(DatabaseError::Older(other.to_owned()));
+            }
+        }
+        migrate::run(schema.migrations, blob, &mut connection).await?;
+        drop(connection);
         Ok(Self { pool, file, table: schema.table })
     }
 
@@ -150,6 +182,15 @@ impl Store {
         Ok((tx, revision))
     }
 
+    /// Begins to read: everything that is read in it is of one moment.
+    pub async fn read(&self) -> Result<Transaction<'static, Any>, DatabaseError> {
+        let begin = match self.file {
+            Some(_) => "BEGIN",
+            None => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        };
+        Ok(self.pool.begin_with(begin).await?)
+    }
+
     /// Its connections, for reads.
     #[must_use]
     pub fn pool(&self) -> &AnyPool {
@@ -194,6 +235,20 @@ async fn connect(url: &str, options: AnyPoolOptions) -> Result<AnyPool, Database
         .connect_with(connect)
         .await
         .map_err(DatabaseError::opening)
+}
+
+fn prepare_postgres(
+    connection: &mut AnyConnection,
+    _: sqlx::pool::PoolConnectionMetadata,
+) -> BoxFuture<'_, Result<(), sqlx::Error>> {
+    Box::pin(async move {
+        for setting in KEEP_ALIVE {
+            sqlx::query(setting).execute(&mut *connection).await?;
+        }
+        // A process that stands still amid a change would keep others that share the database from theirs.
+        sqlx::query("SET idle_in_transaction_session_timeout = 10000").execute(connection).await?;
+        Ok(())
+    })
 }
 
 fn prepare_sqlite(
