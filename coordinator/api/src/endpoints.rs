@@ -7,11 +7,11 @@ use endpoint::{ListsByName, Query, Raw};
 use serde_json::Value;
 
 use crate::{
-    AddWireguardDevice, ApiKey, Approve, CreateApiKey, CreateInvitation, CreateKey, CreateUser,
-    CreatedApiKey, CreatedInvitation, CreatedKey, DecideRoutes, Device, ExplainPolicy, Extend,
-    Health, Key, LogPage, Network, Policy, PolicyChecked, PolicyDecision, PolicyDiff, PolicySet,
-    PolicyTested, ReadLog, Record, Rename, RenameUser, RenamedUser, RotateWireguardDevice, Route,
-    SetRecord, SetTags, TestPolicy, User, WireguardDevice,
+    AddWireguardDevice, ApiKey, Approve, Coordinator, CreateApiKey, CreateInvitation, CreateKey,
+    CreateUser, CreatedApiKey, CreatedInvitation, CreatedKey, DecideRoutes, Device, ExplainPolicy,
+    Extend, Health, Key, LogPage, Network, Policy, PolicyChecked, PolicyDecision, PolicyDiff,
+    PolicySet, PolicyTested, ReadLog, Record, Rename, RenameUser, RenamedUser,
+    RotateWireguardDevice, Route, SetRecord, SetTags, TestPolicy, User, WireguardDevice,
 };
 
 endpoint::declare! {
@@ -107,6 +107,8 @@ endpoint::declare! {
     READ_LOG: GET "/log" (Query<ReadLog>) => LogPage;
     /// Describes the network.
     NETWORK: GET "/network" => Network;
+    /// Lists the coordinators: more than one if they share a database.
+    LIST_COORDINATORS: GET "/coordinators" => [Coordinator];
     /// Checks the coordinator and its database.
     HEALTH: GET "/health" => Health;
     /// This document.

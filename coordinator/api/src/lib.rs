@@ -35,7 +35,7 @@ pub use key::{
     CreatedKey, Key, KeyState,
 };
 pub use log::{LogEntry, LogPage, ReadLog};
-pub use network::{Health, Network};
+pub use network::{Coordinator, Health, Network};
 pub use policy::{
     ExplainPolicy, Policy, PolicyChange, PolicyChanges, PolicyChecked, PolicyDecision, PolicyDiff,
     PolicyLocation, PolicyNote, PolicyProtocol, PolicySet, PolicyTest, PolicyTested, TestPolicy,

@@ -16,6 +16,19 @@ pub struct Network {
     pub version: String,
 }
 
+/// A coordinator of the network: the only one, or one of several that share a database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Coordinator {
+    /// Process and machine.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// When it started; of one that is alone it is not known.
+    pub started: Option<String>,
+    /// Whether it serves. One that ended is listed for a minute.
+    pub serving: bool,
+}
+
 /// The state of the coordinator and its database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Health {

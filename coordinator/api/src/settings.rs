@@ -53,11 +53,22 @@ pub struct Settings {
     pub proxy: Option<Proxy>,
     /// Resolvers and extra records.
     pub dns: Dns,
+    /// Several coordinators that share the PostgreSQL database. Default: none, and a second one is refused.
+    pub shared: Option<Shared>,
     /// How much of the audit log is kept.
     pub log: Log,
     /// Loopback address of the metrics for all users of this machine, such as `127.0.0.1:9464`. Default: none, and only root
     /// reads them on `run/maru/coordinator/metrics.sock`.
     pub metrics_listen: Option<SocketAddr>,
+}
+
+/// Several coordinators on one PostgreSQL database.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shared {
+    /// File with the key that seals the network's Noise key in the database: 64 hexadecimal digits, the same in every
+    /// coordinator.
+    pub key_file: PathBuf,
 }
 
 /// How much of the audit log is kept (`maru log`).
@@ -181,6 +192,7 @@ impl Default for Settings {
             tls: None,
             proxy: None,
             dns: Dns::default(),
+            shared: None,
             log: Log::default(),
             metrics_listen: None,
         }

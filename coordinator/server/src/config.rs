@@ -151,6 +151,7 @@ fn check(settings: &Settings) -> Result<(), String> {
     }
     TlsMode::of(settings)?;
     check_relays(settings)?;
+    check_shared(settings)?;
     ExtraDns::parse(&settings.dns, network).map(drop)
 }
 
@@ -169,6 +170,24 @@ fn check_relays(settings: &Settings) -> Result<(), String> {
         return Err(format!(
             "burst_bytes = {burst_bytes} under [relay] is less than a packet needs: set at least {BURST_MIN}"
         ));
+    }
+    Ok(())
+}
+
+/// What several coordinators must have in common.
+fn check_shared(settings: &Settings) -> Result<(), String> {
+    if settings.shared.is_none() {
+        return Ok(());
+    }
+    if settings.database_url_file.is_none() {
+        return Err("[shared] needs a PostgreSQL database: set database_url_file, or take out [shared]; SQLite serves one \
+                    coordinator"
+            .to_owned());
+    }
+    if !settings.derp_map_only {
+        return Err("[shared] needs the same relays in every coordinator: set derp_map_only = true and derp_map_file, with \
+                    the same file in each"
+            .to_owned());
     }
     Ok(())
 }
@@ -236,6 +255,22 @@ mod tests {
         ] {
             let error = parse(&format!("[dns]\n{wrong}\n")).unwrap_err();
             assert!(error.contains(word) && !error.contains("; "), "{error}");
+        }
+    }
+
+    #[test]
+    fn several_coordinators_need_one_database_and_the_same_relays() {
+        let relays = "derp_map_only = true\nderp_map_file = \"derp.json\"\n";
+        let database = "database_url_file = \"url\"\n";
+        let shared = "[shared]\nkey_file = \"key\"\n";
+        parse(&format!("{relays}{database}{shared}")).unwrap();
+        for (wrong, word) in [
+            (format!("{relays}{shared}"), "database_url_file"),
+            (format!("{database}{shared}"), "derp_map_only"),
+            (format!("{relays}{database}[shared]\n"), "key_file"),
+        ] {
+            let error = parse(&wrong).unwrap_err();
+            assert!(error.contains(word), "{error}");
         }
     }
 

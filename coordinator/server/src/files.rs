@@ -26,6 +26,27 @@ pub enum FileError {
     /// It does not contain what it should.
     #[error("{} does not hold {}; restore it from a backup", .0.display(), .1)]
     Content(PathBuf, &'static str),
+    /// Another Noise key than the network's.
+    #[error(
+        "{} is another key than the Noise key of the network in the database, which several coordinators share: move the file \
+         away if no device uses this coordinator's former network; otherwise make the database anew, and start this \
+         coordinator first",
+        .0.display()
+    )]
+    OtherNoiseKey(PathBuf),
+    /// A Noise key that is missing, although the network has one.
+    #[error(
+        "{} is missing, and the network's Noise key is sealed in the database: set [shared] in coordinator.toml, as the \
+         coordinators had it",
+        .0.display()
+    )]
+    SealedNoiseKey(PathBuf),
+    /// The key of several coordinators.
+    #[error(
+        "{} does not hold 64 hexadecimal digits; make it once with `openssl rand -hex 32`, and copy it to every coordinator",
+        .0.display()
+    )]
+    SharedKey(PathBuf),
 }
 
 impl Paths {
@@ -89,9 +110,37 @@ pub(crate) fn read_or_create<E: From<FileError>>(
     Ok(fs::read(path).map_err(failed)?)
 }
 
+/// The file with the Noise key of a coordinator that is alone on its database.
+fn noise_key_file(paths: &Paths) -> PathBuf {
+    paths.state().join("noise.key")
+}
+
+/// Refuses to go on with a key of this coordinator that is not the network's.
+pub(crate) fn check_noise_key(paths: &Paths, network: &MachinePrivate) -> Result<(), FileError> {
+    let path = noise_key_file(paths);
+    if path.exists() && noise_key(paths)?.public() != network.public() {
+        return Err(FileError::OtherNoiseKey(path));
+    }
+    Ok(())
+}
+
+/// Refuses to make another key for a network that has one in its database.
+pub(crate) fn has_noise_key(paths: &Paths) -> Result<(), FileError> {
+    let path = noise_key_file(paths);
+    if path.exists() { Ok(()) } else { Err(FileError::SealedNoiseKey(path)) }
+}
+
+/// A Noise key for several coordinators: the one that this coordinator had when it was alone, or a new one.
+pub(crate) fn first_noise_key(paths: &Paths) -> Result<MachinePrivate, FileError> {
+    if noise_key_file(paths).exists() {
+        return noise_key(paths);
+    }
+    Ok(MachinePrivate::from_bytes(random::bytes()))
+}
+
 /// Reads the coordinator's Noise key, or creates it.
 pub(crate) fn noise_key(paths: &Paths) -> Result<MachinePrivate, FileError> {
-    let path = paths.state().join("noise.key");
+    let path = noise_key_file(paths);
     let make = || MachinePrivate::from_bytes(random::bytes()).to_text().as_bytes().to_vec();
     let content = read_or_create(&path, Access::SECRET, || Ok::<_, FileError>(make()))?;
     let text = std::str::from_utf8(&content).ok().map(str::trim);

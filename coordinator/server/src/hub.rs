@@ -3,8 +3,10 @@
 //! After a change the database is read again, except that what one node told of itself is taken over as it was stored. Then
 //! the network is compiled once. The map streams of the nodes that see the change are woken, and send what has changed.
 
+mod connected;
+
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeSet, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -21,18 +23,19 @@ use coordinator_core::{
     dns::ExtraDns,
     model::{Node, NodeId, Owner},
     network::{CompiledNetwork, Input},
-    presence::Presences,
     time::Millis,
 };
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use self::connected::ConnectedNodes;
+pub(crate) use self::connected::Moves;
 use crate::{
     admission::ListWriter,
     clock,
     derp_map::Relays,
     limits::NodeRateLimit,
-    store::{Store, StoreError, StoredNetwork},
+    store::{Store, StoreError, StoredNetwork, shared::News},
 };
 
 /// The network at one moment.
@@ -128,36 +131,6 @@ pub(crate) struct Hub {
     moved: Notify,
 }
 
-/// The connected nodes.
-#[derive(Debug)]
-struct ConnectedNodes {
-    streams: BTreeMap<NodeId, NodeStreams>,
-    presences: Presences,
-}
-
-/// The map streams of a node. All but the newest are ending.
-#[derive(Debug, Default)]
-struct NodeStreams {
-    count: usize,
-    /// Ends the newest stream.
-    end: CancellationToken,
-    /// Wakes the newest stream.
-    concerned: Arc<Notify>,
-}
-
-impl ConnectedNodes {
-    /// Wakes the map streams of these nodes; `None`: of all.
-    fn wake(&self, audience: Option<&BTreeSet<NodeId>>) {
-        match audience {
-            Some(audience) => {
-                let streams = audience.iter().filter_map(|id| self.streams.get(id));
-                streams.for_each(|streams| streams.concerned.notify_one());
-            }
-            None => self.streams.values().for_each(|streams| streams.concerned.notify_one()),
-        }
-    }
-}
-
 impl Hub {
     /// Reads the network, and writes the lists for the relay and telmeet.
     pub(crate) async fn start(
@@ -172,6 +145,7 @@ impl Hub {
         let loaded = Arc::new(store.load().await?);
         let first = compile(&domain, &names, relays.current(), loaded, BTreeSet::new(), None)?;
         list.follow(&first.loaded.users, &first.loaded.nodes, clock::now()).await?;
+        store.tells(first.loaded.revision);
         Ok(Self {
             store,
             domain,
@@ -182,10 +156,7 @@ impl Hub {
             current: watch::Sender::new(Arc::new(first)),
             reading: tokio::sync::Mutex::new(0),
             requests: AtomicU64::new(0),
-            connected: Mutex::new(ConnectedNodes {
-                streams: BTreeMap::new(),
-                presences: Presences::new(grace),
-            }),
+            connected: Mutex::new(ConnectedNodes::new(grace)),
             moved: Notify::new(),
         })
     }
@@ -193,6 +164,11 @@ impl Hub {
     /// The current network.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.current.borrow())
+    }
+
+    /// The relays that devices are told of.
+    pub(crate) fn relays(&self) -> Arc<DerpMap> {
+        self.relays.current()
     }
 
     /// Receives the network whenever it changes.
@@ -224,17 +200,41 @@ impl Hub {
     /// change is between. When this returns, the network contains the change.
     pub(crate) async fn follow(&self, node: Node, revision: i64) -> Result<(), HubError> {
         let reading = self.reading.lock().await;
+        if self.store.must_read_all() {
+            drop(reading);
+            return self.refresh().await;
+        }
         let before = Arc::clone(&self.snapshot().loaded);
         if before.revision >= revision {
             return Ok(());
         }
-        match before.with(node, revision) {
-            Some(loaded) => self.publish(Arc::new(loaded)).await,
-            None => {
-                drop(reading);
-                self.refresh().await
+        if let Some(loaded) = before.with(node, revision) {
+            return self.publish(Arc::new(loaded)).await;
+        }
+        drop(reading);
+        self.catch_up().await?;
+        match self.snapshot().loaded.revision >= revision {
+            true => Ok(()),
+            false => self.refresh().await,
+        }
+    }
+
+    /// Takes over what other coordinators changed: single nodes as they were stored, otherwise the database is read again.
+    pub(crate) async fn catch_up(&self) -> Result<(), HubError> {
+        if self.store.is_shared() && !self.store.must_read_all() {
+            let _reading = self.reading.lock().await;
+            let before = Arc::clone(&self.snapshot().loaded);
+            match self.store.news_since(before.revision).await? {
+                News::Nothing => return Ok(()),
+                News::Nodes(nodes, revision) => {
+                    if let Some(loaded) = before.with_all(nodes, revision) {
+                        return self.publish(Arc::new(loaded)).await;
+                    }
+                }
+                News::More => {}
             }
         }
+        self.refresh().await
     }
 
     /// Compiles the network again without reading it: after a key has expired, after a node has connected or disconnected, and
@@ -254,6 +254,7 @@ impl Hub {
         let before = self.snapshot();
         let (domain, names, derp) = (&self.domain, &self.names, self.relays.current());
         let next = compile(domain, names, derp, loaded, self.online(), Some(&before))?;
+        self.store.tells(next.loaded.revision);
         let had_failed = self.list.has_failed();
         let (users, nodes) = (&next.loaded.users, &next.loaded.nodes);
         let is_listed = !had_failed && next.has_lists_of(&before);
@@ -284,7 +285,22 @@ impl Hub {
     }
 
     fn online(&self) -> BTreeSet<NodeId> {
+        self.connected().online()
+    }
+
+    /// The nodes that are reported as connected to this coordinator.
+    pub(crate) fn online_here(&self) -> BTreeSet<NodeId> {
         self.connected().presences.reported()
+    }
+
+    /// How what other coordinators report differs from what they reported before.
+    pub(crate) fn moves_elsewhere(&self, elsewhere: &BTreeSet<NodeId>) -> Moves {
+        self.connected().moves(elsewhere)
+    }
+
+    /// Takes over which nodes other coordinators report, for the next time that the network is compiled.
+    pub(crate) fn set_elsewhere(&self, elsewhere: BTreeSet<NodeId>) {
+        self.connected().elsewhere = elsewhere;
     }
 
     /// Marks a node as connected until the returned guard is dropped, and ends the node's earlier map stream.
@@ -338,9 +354,9 @@ impl Hub {
         }
     }
 
-    /// Whether a node is connected, or reported as connected.
+    /// Whether a node is connected, or reported as connected, here or at another coordinator.
     pub(crate) fn is_here(&self, id: NodeId) -> bool {
-        self.connected().presences.is_here(id)
+        self.connected().is_here(id)
     }
 }
 

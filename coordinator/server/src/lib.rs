@@ -25,6 +25,7 @@ mod random;
 mod registry;
 pub mod relay;
 pub mod serve;
+mod sharing;
 pub mod store;
 mod updates;
 mod verify;

@@ -95,11 +95,13 @@ async fn on_tick(
         .map(|node| node.id)
         .collect();
     if !left.is_empty() {
-        remove(app, &left).await?;
+        let is_still = |times: &NodeTimes| has_left(times, started, clock::now(), grace);
+        remove(app, &left, is_still).await?;
     }
     // A change whose caller disconnected, or of another coordinator on this database.
-    if app.store.revision().await? != snapshot.loaded.revision {
-        return app.hub.refresh().await;
+    let is_newer = app.store.revision().await? != snapshot.loaded.revision;
+    if is_newer || app.store.must_read_all() {
+        return app.hub.catch_up().await;
     }
     if snapshot.next_expiry.is_some_and(|at| at <= now) || app.hub.is_outdated() {
         return app.hub.recompile().await;
@@ -133,10 +135,17 @@ async fn note_wrong_keys(app: &App) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn remove(app: &App, nodes: &[NodeId]) -> Result<(), StoreError> {
+/// Removes the nodes of which that still holds, as they are stored now.
+async fn remove(
+    app: &App,
+    nodes: &[NodeId],
+    has_left: impl Fn(&NodeTimes) -> bool,
+) -> Result<(), StoreError> {
     let mut change = app.store.change(Actor::System).await?;
     for &id in nodes {
-        let Some(node) = change.node(id).await? else { continue };
+        let Some(node) = change.node(id).await?.filter(|node| has_left(&node.times)) else {
+            continue;
+        };
         change.delete_node(id).await?;
         change.note(
             "device.remove",

@@ -2,11 +2,13 @@
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
+use ::store::seal::Key;
 use chassis::{
     notify,
     state::StateError,
     unix::{Access, BindError, Socket},
 };
+use control_protocol::key::MachinePrivate;
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -23,7 +25,8 @@ use crate::{
     listener::{ListenError, PublicListener},
     maintenance,
     relay::{RelayError, embedded::EmbeddedRelay},
-    store::{self, DatabaseLock, LockError, Store, StoreError},
+    sharing::{self, Sharing, SharingError},
+    store::{self, Database, DatabaseLock, LockError, Store, StoreError},
 };
 
 /// Timeout for tasks when the coordinator stops.
@@ -50,6 +53,9 @@ pub enum ServeError {
     /// Another coordinator uses the database.
     #[error(transparent)]
     DatabaseLock(#[from] LockError),
+    /// The other coordinators on the database.
+    #[error(transparent)]
+    Sharing(#[from] SharingError),
     /// A list for the relay or telmeet.
     #[error(transparent)]
     Nodes(#[from] StateError),
@@ -83,6 +89,7 @@ pub struct Server {
     admin: Socket,
     counters: (Socket, Option<TcpListener>),
     hold: DatabaseLock,
+    sharing: Option<Sharing>,
 }
 
 /// Serves until `stop` is cancelled.
@@ -120,25 +127,28 @@ impl Server {
         let paths = Paths::new(root);
         let database = config.database(root)?;
         database.check().map_err(StoreError::Database)?;
+        let shared = config.settings.shared.as_ref();
+        let shared_key = shared.map(|shared| sharing::key(root, shared)).transpose()?;
+        let is_shared = shared_key.is_some();
         // Locked before binding, so that a second start reports the running coordinator and not a busy port; but not before
         // the directory exists, since a failed first start must leave nothing behind.
         let held = match paths.state().is_dir() {
-            true => Some(store::lock(&database).await?),
+            true => Some(lock(&database, is_shared).await?),
             false => None,
         };
         let listener = PublicListener::open(root, &paths, &config.settings)?;
         files::make_dir(&paths.state(), 0o700)?;
-        let hold = match held {
+        let mut hold = match held {
             Some(hold) => hold,
-            None => store::lock(&database).await?,
+            None => lock(&database, is_shared).await?,
         };
-        let noise = files::noise_key(&paths)?;
         let relays = tokio::select! {
             () = stop.cancelled() => return Err(ServeError::Stopped),
             relays = Relays::load(root, &paths, &config) => relays?,
         };
-        let store = Store::open(&database, &config.settings.network).await?;
-        let store = store.locked_by(&hold).await?.allocating_from(config.addresses);
+        let network = &config.settings.network;
+        let (store, noise) = open_store(&paths, &database, network, shared_key, &mut hold).await?;
+        let store = store.allocating_from(config.addresses);
         let network = config.settings.network.clone();
         let names = config.names().map_err(ServeError::Dns)?;
         let list = ListWriter::open(&paths)?;
@@ -148,8 +158,12 @@ impl Server {
         let admin = Socket::bind(&paths.admin_socket(), Access::Group)?;
         let counters = open_counters(&paths, config.settings.metrics_listen).await?;
         let app = App::new(config, store, hub, noise, listener.acme(), stop);
+        let sharing = match is_shared {
+            true => Some(Sharing::begin(&app, &database).await?),
+            false => None,
+        };
         app.tasks.spawn(maintenance::run(app.clone()));
-        Ok(Self { app, listener, relay, admin, counters, hold })
+        Ok(Self { app, listener, relay, admin, counters, hold, sharing })
     }
 
     /// The first listening address.
@@ -169,16 +183,23 @@ impl Server {
     }
 
     async fn serve(self) -> Result<(), ServeError> {
-        let Self { app, listener, relay, admin, counters, mut hold } = self;
+        let Self { app, listener, relay, admin, counters, mut hold, sharing } = self;
         let administration = admin::socket::serve(admin, &app, admin::router(app.clone()));
-        let kept = async {
-            tokio::select! {
-                () = app.stop.cancelled() => Ok(()),
-                lost = hold.lost() => {
-                    app.stop.cancel();
-                    Err(lost)
-                }
+        let epoch = hold.watch();
+        let shared = async {
+            match sharing {
+                Some(sharing) => sharing.run(&app, epoch).await,
+                None => std::future::pending().await,
             }
+        };
+        let kept = async {
+            let ended: Result<(), ServeError> = tokio::select! {
+                () = app.stop.cancelled() => Ok(()),
+                lost = hold.lost() => Err(lost.into()),
+                ended = shared => ended.map_err(ServeError::from),
+            };
+            app.stop.cancel();
+            ended
         };
         let metrics = counters::serve(&app, counters);
         let ((), (), (), kept) =
@@ -188,7 +209,37 @@ impl Server {
             tracing::warn!("some connections did not end in time");
         }
         let _ = tokio::time::timeout(Duration::from_secs(1), app.store.close()).await;
-        Ok(kept?)
+        kept
+    }
+}
+
+/// Opens the database, and reads the Noise key: from its file, or from the database that others share.
+async fn open_store(
+    paths: &Paths,
+    database: &Database,
+    network: &str,
+    shared_key: Option<Key>,
+    hold: &mut DatabaseLock,
+) -> Result<(Store, MachinePrivate), ServeError> {
+    let Some(key) = shared_key else {
+        let store = Store::open(database, network).await?;
+        if store.was_shared().await? {
+            files::has_noise_key(paths)?;
+        }
+        return Ok((store.locked_by(hold).await?, files::noise_key(paths)?));
+    };
+    let store = Store::open_shared(database, network, hold).await?;
+    let first = || files::first_noise_key(paths).map_err(ServeError::from);
+    let noise = store.noise_key(&key, first).await?;
+    files::check_noise_key(paths, &noise)?;
+    Ok((store, noise))
+}
+
+/// Locks the database: for this coordinator alone, or for all that share it.
+async fn lock(database: &Database, is_shared: bool) -> Result<DatabaseLock, LockError> {
+    match is_shared {
+        true => store::join(database).await,
+        false => store::lock(database).await,
     }
 }
 

@@ -18,11 +18,15 @@ mod pending;
 mod read;
 mod rows;
 mod select;
+pub(crate) mod shared;
 mod users;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
 };
 
 pub use ::store::{CopyError, Database, DatabaseError, DatabaseLock, LockError, copy};
@@ -43,6 +47,7 @@ pub use audit::{LogQuery, LogRetention};
 pub use change::Change;
 pub use error::StoreError;
 pub use pending::WaitingDevices;
+pub use shared::{Lease, Replica};
 
 /// The database's tables.
 const TABLES: Schema = Schema {
@@ -95,6 +100,13 @@ impl StoredNetwork {
 pub struct Store {
     base: ::store::Store,
     addresses: Ipv4Net,
+    /// Whether other coordinators use the database, too.
+    is_shared: bool,
+    /// The newest revision that devices were told of.
+    told: Arc<AtomicI64>,
+    /// Whether the whole network must be read: the database may be another, where other changes than those that were told have
+    /// their numbers.
+    must_read_all: Arc<AtomicBool>,
 }
 
 /// Locks the database for this coordinator, see [`DatabaseLock::take`].
@@ -106,6 +118,15 @@ pub async fn lock(database: &Database) -> Result<DatabaseLock, LockError> {
     DatabaseLock::take(database, &TABLES).await
 }
 
+/// Shares the database with other coordinators, see [`DatabaseLock::join`].
+///
+/// # Errors
+///
+/// [`LockError::Held`] if one that shares nothing uses it.
+pub async fn join(database: &Database) -> Result<DatabaseLock, LockError> {
+    DatabaseLock::join(database, &TABLES).await
+}
+
 impl Store {
     /// Opens the database, creating the file if there is none, and brings its tables up to date.
     ///
@@ -114,8 +135,67 @@ impl Store {
     /// Fails if it cannot be opened, is newer than this program, or belongs to a network other than `domain`.
     pub async fn open(database: &Database, domain: &str) -> Result<Self, StoreError> {
         let opened = Opened::open(database, &TABLES).await?;
+        Self::opened(opened, domain).await
+    }
+
+    /// Opens a database that other coordinators may use, too. The first of them brings its tables up to date.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`], and [`DatabaseError::Older`] if a coordinator of an older version uses it.
+    pub async fn open_shared(
+        database: &Database,
+        domain: &str,
+        hold: &mut DatabaseLock,
+    ) -> Result<Self, StoreError> {
+        let opened = match hold.other().await.map_err(DatabaseError::from)? {
+            Some(other) => Opened::open_beside(database, &TABLES, &other).await?,
+            None => Opened::open(database, &TABLES).await?,
+        };
+        let store = Self::opened(opened, domain).await?.locked_by(hold).await?;
+        hold.let_others_in().await.map_err(DatabaseError::from)?;
+        Ok(Self { is_shared: true, ..store })
+    }
+
+    async fn opened(opened: Opened, domain: &str) -> Result<Self, StoreError> {
         begin_network(opened.pool(), domain).await?;
-        Ok(Self { base: opened.store().await?, addresses: mesh::V4 })
+        let base = opened.store().await?;
+        Ok(Self {
+            base,
+            addresses: mesh::V4,
+            is_shared: false,
+            told: Arc::default(),
+            must_read_all: Arc::default(),
+        })
+    }
+
+    /// Whether other coordinators use the database, too.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.is_shared
+    }
+
+    /// Devices are told of this revision: nothing older is read or written from now on.
+    pub(crate) fn tells(&self, revision: i64) {
+        self.told.fetch_max(revision, Ordering::SeqCst);
+    }
+
+    fn refuse_older(&self, found: i64) -> Result<(), DatabaseError> {
+        let told = self.told.load(Ordering::SeqCst);
+        if found < told {
+            self.mistrust();
+            return Err(DatabaseError::WentBack { found, told });
+        }
+        Ok(())
+    }
+
+    /// From now on single changes are not taken over, until the whole network was read once.
+    pub(crate) fn mistrust(&self) {
+        self.must_read_all.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the whole network must be read.
+    pub(crate) fn must_read_all(&self) -> bool {
+        self.must_read_all.load(Ordering::SeqCst)
     }
 
     /// Returns a store that writes only while the lock is held. Every store that was opened earlier, in any process, can no
@@ -146,7 +226,8 @@ impl Store {
 
     async fn begin(&self, priority: Priority, actor: Actor) -> Result<Change, StoreError> {
         let write = self.base.write(priority, RevisionUpdate::Increment).await?;
-        Change::begin(write, actor, self.addresses).await
+        self.refuse_older(write.revision().saturating_sub(1))?;
+        Change::begin(write, actor, self.addresses, self.is_shared).await
     }
 
     /// Reads the whole network.
@@ -156,7 +237,20 @@ impl Store {
     /// [`DatabaseError::Row`] if a row cannot be read.
     pub async fn load(&self) -> Result<StoredNetwork, StoreError> {
         let began = Instant::now();
-        let mut tx = self.base.pool().begin().await?;
+        let must_read_all = self.must_read_all.swap(false, Ordering::SeqCst);
+        let loaded = self.read().await.and_then(|loaded| {
+            self.refuse_older(loaded.revision)?;
+            Ok(loaded)
+        });
+        if loaded.is_err() && must_read_all {
+            self.mistrust();
+        }
+        self.base.metrics().load.observe(began.elapsed().as_secs_f64());
+        loaded
+    }
+
+    async fn read(&self) -> Result<StoredNetwork, StoreError> {
+        let mut tx = self.base.read().await?;
         let row = sqlx::query("SELECT revision, policy, policy_revision FROM network WHERE id = 1");
         let row = row.fetch_one(&mut *tx).await?;
         let loaded = StoredNetwork {
@@ -170,15 +264,17 @@ impl Store {
             policy_revision: row.try_get("policy_revision")?,
         };
         tx.commit().await?;
-        self.base.metrics().load.observe(began.elapsed().as_secs_f64());
         Ok(loaded)
     }
 
     /// Stores when nodes were last connected, with low priority, and skips nodes that do not exist. The revision stays.
     pub async fn set_last_seen(&self, seen: &BTreeMap<NodeId, Millis>) -> Result<(), StoreError> {
         let mut write = self.base.write(Priority::Low, RevisionUpdate::Keep).await?;
+        self.refuse_older(write.revision())?;
         for (&id, &at) in seen {
-            let update = sqlx::query("UPDATE nodes SET last_seen = $2 WHERE id = $1");
+            let update = sqlx::query(
+                "UPDATE nodes SET last_seen = $2 WHERE id = $1 AND COALESCE(last_seen, 0) < $2",
+            );
             update.bind(column::sql(id)).bind(at).execute(write.connection()).await?;
         }
         Ok(write.commit().await?)

@@ -5,7 +5,7 @@
 //! when the coordinator stops, and lost if it crashes; agents report again when they reconnect.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -191,6 +191,16 @@ impl Updates {
         if must_wait { Err(UpdateOutcome::Later) } else { Ok(written) }
     }
 
+    /// Drops the updates of these nodes that wait: they have gone to another coordinator, and tell that one.
+    pub(crate) fn forget(&self, nodes: &BTreeSet<NodeId>) {
+        let mut served = self.served();
+        for id in nodes {
+            if let Some(next) = served.get_mut(id) {
+                *next = None;
+            }
+        }
+    }
+
     /// The next step for a node; after [`NextStep::Nothing`] its task ends.
     fn due(&self, id: NodeId, now: Instant, is_last: bool) -> NextStep {
         let mut served = self.served();
@@ -266,6 +276,7 @@ impl Updates {
         // As it is stored: long claims are cut.
         let stored = change.node(id).await?;
         let revision = change.revision();
+        change.is_of(id);
         change.commit().await?;
         match stored {
             Some(node) => self.hub.follow(node, revision).await?,

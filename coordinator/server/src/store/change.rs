@@ -2,7 +2,10 @@
 
 use ::store::{WriteTransaction, column::sql};
 use coordinator_api::Actor;
-use coordinator_core::api_key::{self, ApiKey, ApiKeyHash};
+use coordinator_core::{
+    api_key::{self, ApiKey, ApiKeyHash},
+    model::NodeId,
+};
 use ipnet::Ipv4Net;
 use sqlx::{AnyConnection, query, query_scalar};
 
@@ -11,6 +14,7 @@ use super::{
     error::StoreError,
     rows::FromRow,
     select::{self, Query},
+    shared,
 };
 use crate::clock;
 
@@ -23,6 +27,10 @@ pub struct Change {
     pool: Ipv4Net,
     /// Entries for the audit log.
     notes: Vec<AuditNote>,
+    /// Whether other coordinators are told.
+    is_shared: bool,
+    /// The node of which alone the change is.
+    pub(super) only: Option<NodeId>,
 }
 
 impl Change {
@@ -30,6 +38,7 @@ impl Change {
         mut write: WriteTransaction,
         actor: Actor,
         pool: Ipv4Net,
+        is_shared: bool,
     ) -> Result<Self, StoreError> {
         // The key may have been removed since the request was let in.
         if let Actor::ApiKey { id, .. } = actor {
@@ -39,7 +48,7 @@ impl Change {
             let key = key.map(|(_, key)| key);
             api_key::admit(key.as_ref(), true, clock::now()).map_err(StoreError::AccessDenied)?;
         }
-        Ok(Self { write, actor, pool, notes: Vec::new() })
+        Ok(Self { write, actor, pool, notes: Vec::new(), is_shared, only: None })
     }
 
     /// Sets who makes the change, where that is known only from what the change has read.
@@ -56,6 +65,10 @@ impl Change {
     pub async fn commit(mut self) -> Result<(), StoreError> {
         for note in std::mem::take(&mut self.notes) {
             audit::insert(self.write.connection(), &self.actor, note, clock::now()).await?;
+        }
+        if self.is_shared {
+            let revision = self.write.revision();
+            shared::tell_change(self.write.connection(), revision, self.only).await?;
         }
         Ok(self.write.commit().await?)
     }

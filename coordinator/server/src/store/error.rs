@@ -15,6 +15,12 @@ pub enum StoreError {
     /// The network in the database has another name.
     #[error("this database belongs to the network {0}, and a network's name never changes")]
     OtherNetwork(String),
+    /// The Noise key in the database does not open.
+    #[error(
+        "the network's Noise key in the database does not open: `key_file` under [shared] is not the file that sealed it; copy \
+         that of a coordinator that serves this network"
+    )]
+    Sealed,
     /// No address is free.
     #[error("no address is free in 100.64.0.0/10")]
     Full,

@@ -12,7 +12,7 @@ use testkit::postgres::Postgres;
 use tokio::{net::UnixStream, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::openapi;
+use crate::{openapi, shared};
 
 /// Longer than anything here takes on a slow machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -76,6 +76,25 @@ impl Coordinator {
         }
         let (address, stop, running) = run(root.path(), &config).await;
         Self { root, address, config, stop, running, _database: database }
+    }
+
+    /// On a database that it shares with others that have the same key.
+    pub(crate) async fn sharing(url: &str, key: &str) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        for (file, text) in
+            [("database-url", url), ("shared.key", key), ("derp.json", shared::RELAYS)]
+        {
+            std::fs::write(root.path().join(file), text).unwrap();
+        }
+        let config = configured(Settings {
+            database_url_file: Some("database-url".into()),
+            derp_map_file: Some("derp.json".into()),
+            derp_map_only: true,
+            shared: Some(settings::Shared { key_file: "shared.key".into() }),
+            ..settings()
+        });
+        let (address, stop, running) = run(root.path(), &config).await;
+        Self { root, address, config, stop, running, _database: None }
     }
 
     /// With a policy under which everyone reaches everyone.

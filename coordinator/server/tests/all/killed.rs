@@ -72,20 +72,69 @@ async fn survives(database: Option<Postgres>) {
     process.kill().await;
 }
 
+/// Two coordinators share a database. One of them is killed each time, and the other goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs: root, postgres"]
+async fn of_two_that_share_a_database_either_may_be_killed() {
+    let (mut moments, database) = (Moments::draw(), Postgres::start());
+    let key = "5a".repeat(32);
+    let roots = [(); 2].map(|()| Root::sharing(&database.url(), &key));
+    let first = Workers::new(roots[0].path());
+    let works = [first.clone(), first.beside(roots[1].path())];
+    let mut processes = [Process::start(&roots[0]), Process::start(&roots[1])];
+    let mut addresses = [processes[0].serves().await, processes[1].serves().await];
+    for round in 0..kill::rounds(ROUNDS) {
+        let killed = usize::try_from(round % 2).unwrap();
+        let other = 1 - killed;
+        let mut running = begin(&works[killed], addresses[killed]).await;
+        let mut going_on = pairs_and_people(&works[other], addresses[other]).await;
+        first.acknowledged(moments.changes(CHANGES)).await;
+        sleep(moments.then()).await;
+        let start = Process::start;
+        std::mem::replace(&mut processes[killed], start(&roots[killed])).kill().await;
+        while let Some(ended) = running.join_next().await {
+            ended.unwrap();
+        }
+        works[other].let_ask(false);
+        while let Some(ended) = going_on.join_next().await {
+            ended.unwrap();
+        }
+        works[other].let_ask(true);
+
+        first.looks(&Observed::read(&roots[other], &works[other]).await);
+        addresses[killed] = processes[killed].serves().await;
+        works[killed].tries_again(addresses[killed]).await;
+        works[other].leaves_few(addresses[other]).await;
+        for (root, work) in roots.iter().zip(&works) {
+            first.looks(&Observed::read(root, work).await);
+        }
+    }
+    for process in processes {
+        process.kill().await;
+    }
+}
+
 /// Everyone starts to ask, and goes on until no whole answer comes.
 async fn begin(work: &Workers, address: SocketAddr) -> JoinSet<()> {
     let to = work.at(address).await;
-    let mut running = JoinSet::new();
-    for _ in 0..PAIRS {
-        let to = to.clone();
-        running.spawn(async move { while to.a_pair_registers().await.is_some() {} });
-    }
+    let mut running = pairs_and_people(work, address).await;
     let policies = to.clone();
     running.spawn(async move { while policies.the_policy_is_replaced().await.is_some() {} });
-    let people = to.clone();
-    running.spawn(async move { while people.a_user_is_made().await.is_some() {} });
     let names = to.clone();
     running.spawn(async move { while names.two_devices_want_one_name().await.is_some() {} });
     running.spawn(async move { while to.a_device_is_removed().await.is_some() {} });
+    running
+}
+
+/// Those start who ask for what is new; they also stop when they are told to.
+async fn pairs_and_people(work: &Workers, address: SocketAddr) -> JoinSet<()> {
+    let to = work.at(address).await;
+    let mut running = JoinSet::new();
+    for _ in 0..PAIRS {
+        let (to, work) = (to.clone(), work.clone());
+        running.spawn(async move { while work.ask() && to.a_pair_registers().await.is_some() {} });
+    }
+    let work = work.clone();
+    running.spawn(async move { while work.ask() && to.a_user_is_made().await.is_some() {} });
     running
 }

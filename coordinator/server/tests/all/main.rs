@@ -35,6 +35,7 @@ mod registration;
 mod relay;
 mod removal;
 mod routes;
+mod shared;
 mod store;
 mod tls;
 mod verify;

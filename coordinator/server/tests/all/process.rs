@@ -11,14 +11,21 @@ use testkit::{eventually, postgres::Postgres};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},
+    task::JoinHandle,
+    time::timeout,
 };
 
-use crate::harness::{config, relay_was_here};
+use crate::{
+    harness::{PATIENCE, config, relay_was_here},
+    shared,
+};
 
 /// Where it keeps everything.
 pub(crate) struct Root {
     folder: tempfile::TempDir,
-    database: Option<Postgres>,
+    /// Where the database is, unless it is SQLite.
+    url: Option<String>,
+    _database: Option<Postgres>,
 }
 
 impl Root {
@@ -34,7 +41,24 @@ impl Root {
         std::fs::create_dir_all(&etc).unwrap();
         std::fs::write(etc.join("coordinator.toml"), text + settings).unwrap();
         relay_was_here(folder.path(), &config()).await;
-        Self { folder, database }
+        let url = database.as_ref().map(Postgres::url);
+        Self { folder, url, _database: database }
+    }
+
+    /// Of a coordinator that shares the database at this URL with others that have the same key.
+    pub(crate) fn sharing(url: &str, key: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let etc = folder.path().join("etc/maru");
+        std::fs::create_dir_all(&etc).unwrap();
+        for (file, text) in [
+            ("database-url", url),
+            ("shared.key", key),
+            ("derp.json", shared::RELAYS),
+            ("etc/maru/coordinator.toml", shared::SETTINGS),
+        ] {
+            std::fs::write(folder.path().join(file), text).unwrap();
+        }
+        Self { folder, url: Some(url.to_owned()), _database: None }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -43,7 +67,7 @@ impl Root {
 
     pub(crate) fn database_url(&self) -> String {
         let file = self.path().join("var/lib/maru/coordinator/db.sqlite");
-        self.database.as_ref().map_or_else(|| format!("sqlite://{}", file.display()), Postgres::url)
+        self.url.clone().unwrap_or_else(|| format!("sqlite://{}", file.display()))
     }
 }
 
@@ -51,6 +75,7 @@ impl Root {
 pub(crate) struct Process {
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
+    reader: JoinHandle<()>,
 }
 
 impl Process {
@@ -63,12 +88,12 @@ impl Process {
         let mut read = BufReader::new(child.stderr.take().unwrap()).lines();
         let lines = Arc::<Mutex<Vec<String>>>::default();
         let kept = Arc::clone(&lines);
-        tokio::spawn(async move {
+        let reader = tokio::spawn(async move {
             while let Ok(Some(line)) = read.next_line().await {
                 kept.lock().unwrap().push(line);
             }
         });
-        Self { child, lines }
+        Self { child, lines, reader }
     }
 
     /// Waits until it serves, and where it does.
@@ -93,6 +118,17 @@ impl Process {
     pub(crate) fn said(&self, words: &str) -> Vec<String> {
         let lines = self.lines.lock().unwrap();
         lines.iter().filter(|line| line.contains(words)).cloned().collect()
+    }
+
+    pub(crate) fn number(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
+    /// Waits until it has ended by itself; what it said.
+    pub(crate) async fn ends(mut self) -> Vec<String> {
+        timeout(PATIENCE, self.child.wait()).await.expect("it ends").unwrap();
+        (&mut self.reader).await.unwrap();
+        self.said("")
     }
 
     /// SIGKILL.

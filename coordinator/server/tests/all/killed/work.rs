@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -31,6 +31,8 @@ pub(super) struct Workers {
     root: PathBuf,
     ledger: Arc<Mutex<Ledger>>,
     numbers: Arc<AtomicU64>,
+    /// Whether they still ask.
+    asks: Arc<AtomicBool>,
 }
 
 /// They, with a coordinator that runs.
@@ -43,7 +45,24 @@ pub(super) struct Workload {
 
 impl Workers {
     pub(super) fn new(root: &Path) -> Self {
-        Self { root: root.to_owned(), ledger: Arc::default(), numbers: Arc::default() }
+        let asks = Arc::new(AtomicBool::new(true));
+        Self { root: root.to_owned(), ledger: Arc::default(), numbers: Arc::default(), asks }
+    }
+
+    /// The same who ask, and note it in the same place, at another coordinator of the network.
+    pub(super) fn beside(&self, root: &Path) -> Self {
+        let asks = Arc::new(AtomicBool::new(true));
+        Self { root: root.to_owned(), asks, ..self.clone() }
+    }
+
+    /// Whether they still ask.
+    pub(super) fn ask(&self) -> bool {
+        self.asks.load(Ordering::Relaxed)
+    }
+
+    /// Lets them ask again, or stop once what they asked for is answered.
+    pub(super) fn let_ask(&self, asks: bool) {
+        self.asks.store(asks, Ordering::Relaxed);
     }
 
     pub(super) async fn at(&self, address: SocketAddr) -> Workload {
