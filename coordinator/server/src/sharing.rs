@@ -28,7 +28,7 @@ use crate::{
     files::FileError,
     hub::HubError,
     random,
-    store::{Database, Lease, Replica, StoreError, shared},
+    store::{Database, Lease, Replica, StoreError, replica},
 };
 
 /// Length of a lease: as long as a node is reported as connected after it has disconnected.
@@ -90,7 +90,8 @@ impl Sharing {
     ///
     /// [`SharingError::Relays`] if a coordinator with a lease has other relays.
     pub(crate) async fn begin(app: &App, database: &Database) -> Result<Self, SharingError> {
-        let notices = Notices::listen(database, shared::CHANNEL).await.map_err(StoreError::from)?;
+        let notices =
+            Notices::listen(database, replica::CHANNEL).await.map_err(StoreError::from)?;
         let replica = Replica {
             id: random::hex::<8>(),
             name: ::store::process_name(),
@@ -205,7 +206,7 @@ async fn follow(
     let (mut unseen, mut failing) = (BTreeMap::new(), false);
     loop {
         let is_change = tokio::select! {
-            notice = notices.next() => notice.as_deref() == Some(shared::CHANGED),
+            notice = notices.next() => notice.as_deref() == Some(replica::CHANGED),
             _ = look.tick() => false,
             Ok(()) = epoch.changed() => {
                 // The lock was lost, and taken again: what was told before may be gone.

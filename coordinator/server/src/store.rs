@@ -16,6 +16,7 @@ mod keys;
 mod nodes;
 mod pending;
 mod read;
+pub(crate) mod replica;
 mod rows;
 mod select;
 pub(crate) mod shared;
@@ -47,7 +48,7 @@ pub use audit::{LogQuery, LogRetention};
 pub use change::Change;
 pub use error::StoreError;
 pub use pending::WaitingDevices;
-pub use shared::{Lease, Replica};
+pub use replica::{Lease, Replica};
 
 /// The database's tables.
 const TABLES: Schema = Schema {

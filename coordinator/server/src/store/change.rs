@@ -12,9 +12,9 @@ use sqlx::{AnyConnection, query, query_scalar};
 use super::{
     audit::{self, AuditNote},
     error::StoreError,
+    replica,
     rows::FromRow,
     select::{self, Query},
-    shared,
 };
 use crate::clock;
 
@@ -30,7 +30,7 @@ pub struct Change {
     /// Whether other coordinators are told.
     is_shared: bool,
     /// The node of which alone the change is.
-    pub(super) only: Option<NodeId>,
+    only: Option<NodeId>,
 }
 
 impl Change {
@@ -56,6 +56,11 @@ impl Change {
         self.actor = actor;
     }
 
+    /// The change is of this node alone: other coordinators read only this node again.
+    pub fn is_of(&mut self, node: NodeId) {
+        self.only = Some(node);
+    }
+
     /// Adds an entry to the audit log: the action, its target, and details; no secret. It is written with the commit.
     pub fn note(&mut self, action: &'static str, target: impl ToString, details: &str) {
         self.notes.push(AuditNote::new(action, &target.to_string(), details));
@@ -68,7 +73,7 @@ impl Change {
         }
         if self.is_shared {
             let revision = self.write.revision();
-            shared::tell_change(self.write.connection(), revision, self.only).await?;
+            replica::tell_change(self.write.connection(), revision, self.only).await?;
         }
         Ok(self.write.commit().await?)
     }

@@ -1,4 +1,4 @@
-//! What several coordinators on one PostgreSQL database tell each other: leases, presence, the order of changes, and the
+//! What several coordinators on one PostgreSQL database tell each other: leases, presence, what was changed, and the
 //! network's Noise key.
 //!
 //! Leases count by the database's clock, so clocks that differ harm nothing.
@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use ::store::{
     DatabaseError,
-    column::{number, sql},
+    column::number,
     notices,
     seal::{Cell, Key},
 };
@@ -16,48 +16,25 @@ use coordinator_core::{
     model::{Node, NodeId},
     time::Millis,
 };
-use sqlx::{AnyConnection, Row as _, query, query_scalar};
+use sqlx::{Row as _, query, query_scalar};
 
-use super::{Change, Store, StoreError, StoredNetwork, select};
-
-/// The channel of the notices.
-pub(crate) const CHANNEL: &str = "maru_coordinator";
-/// The notice of a change.
-pub(crate) const CHANGED: &str = "change";
-/// The notice that nodes came or went.
-pub(crate) const MOVED: &str = "presence";
+use super::{
+    Store, StoreError, StoredNetwork,
+    replica::{CHANNEL, Lease, MOVED, Replica},
+    select,
+};
 
 /// The database's time, in milliseconds.
 const NOW: &str = "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT";
 /// Whether a lease lives. One that ends later than any could was given before the clock was set back.
 const LIVES: &str = "lease_ends BETWEEN (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT \
      AND (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT + 60000";
-/// Number of changes after which the oldest of the order are deleted, and number that are kept.
-const PRUNE_EVERY: i64 = 1024;
-const KEPT: i64 = 16 * 1024;
 /// Changes that are taken over one by one; after more the whole network is read.
 const FOLLOWED_MAX: i64 = 256;
 /// How long an ended lease is still listed.
 const LISTED: Millis = 60_000;
 /// The row of the network's Noise key.
 const NOISE_KEY: &str = "noise.key";
-
-/// A coordinator that serves the network.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Replica {
-    /// Random, of one process.
-    pub id: String,
-    /// Process and machine.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-    /// Digest of the relays that it tells devices.
-    pub relays: String,
-    /// When it started.
-    pub started: Millis,
-    /// Time until its lease ends, in milliseconds; negative after that.
-    pub left: Millis,
-}
 
 /// What was changed since a revision.
 #[derive(Debug)]
@@ -68,15 +45,6 @@ pub(crate) enum News {
     Nodes(Vec<Node>, i64),
     /// More than can be told.
     More,
-}
-
-/// Who keeps the lease, and its length in milliseconds.
-#[derive(Clone, Debug)]
-pub struct Lease {
-    /// The coordinator.
-    pub replica: Replica,
-    /// Length from each renewal.
-    pub length: Millis,
 }
 
 impl Store {
@@ -243,13 +211,6 @@ impl Store {
     }
 }
 
-impl Change {
-    /// The change is of this node alone: other coordinators read only this node again.
-    pub fn is_of(&mut self, node: NodeId) {
-        self.only = Some(node);
-    }
-}
-
 impl StoredNetwork {
     /// The network after changes that updated these nodes and nothing else; `None` if a node is unknown.
     pub(crate) fn with_all(&self, nodes: Vec<Node>, revision: i64) -> Option<Self> {
@@ -262,21 +223,6 @@ impl StoredNetwork {
         }
         Some(next)
     }
-}
-
-/// Adds a change to the order, and wakes the other coordinators once it is committed.
-pub(super) async fn tell_change(
-    connection: &mut AnyConnection,
-    revision: i64,
-    node: Option<NodeId>,
-) -> Result<(), DatabaseError> {
-    let insert = query("INSERT INTO changes (revision, node) VALUES ($1, $2)");
-    insert.bind(revision).bind(node.map(sql)).execute(&mut *connection).await?;
-    if revision % PRUNE_EVERY == 0 {
-        let prune = query("DELETE FROM changes WHERE revision <= $1").bind(revision - KEPT);
-        prune.execute(&mut *connection).await?;
-    }
-    notices::notify(connection, CHANNEL, CHANGED).await
 }
 
 /// A list of numbers, in JSON.
