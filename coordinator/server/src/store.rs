@@ -86,11 +86,17 @@ impl StoredNetwork {
         if self.revision.checked_add(1) != Some(revision) {
             return None;
         }
+        self.with_all(vec![node], revision)
+    }
+
+    /// The network after changes that updated these nodes and nothing else; `None` if a node is unknown.
+    pub(crate) fn with_all(&self, nodes: Vec<Node>, revision: i64) -> Option<Self> {
         let mut next = Self { revision, ..self.clone() };
-        let known = next.nodes.iter_mut().find(|known| known.id == node.id)?;
-        // A read on PostgreSQL may have seen a later change of it.
-        if known.revision < node.revision {
-            *known = Arc::new(node);
+        for node in nodes {
+            let known = next.nodes.iter_mut().find(|known| known.id == node.id)?;
+            if known.revision < node.revision {
+                *known = Arc::new(node);
+            }
         }
         Some(next)
     }
@@ -273,9 +279,7 @@ impl Store {
         let mut write = self.base.write(Priority::Low, RevisionUpdate::Keep).await?;
         self.refuse_older(write.revision())?;
         for (&id, &at) in seen {
-            let update = sqlx::query(
-                "UPDATE nodes SET last_seen = $2 WHERE id = $1 AND COALESCE(last_seen, 0) < $2",
-            );
+            let update = sqlx::query("UPDATE nodes SET last_seen = $2 WHERE id = $1");
             update.bind(column::sql(id)).bind(at).execute(write.connection()).await?;
         }
         Ok(write.commit().await?)

@@ -3,7 +3,7 @@
 //!
 //! Leases count by the database's clock, so clocks that differ harm nothing.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 use ::store::{
     DatabaseError,
@@ -19,7 +19,7 @@ use coordinator_core::{
 use sqlx::{Row as _, query, query_scalar};
 
 use super::{
-    Store, StoreError, StoredNetwork,
+    Store, StoreError,
     replica::{CHANNEL, Lease, MOVED, Replica},
     select,
 };
@@ -208,20 +208,6 @@ impl Store {
         let opened = stored.and_then(|sealed| key.open(cell, &sealed).ok());
         let text = opened.as_deref().and_then(|text| std::str::from_utf8(text).ok());
         Ok(text.and_then(|text| text.parse().ok()).ok_or(StoreError::Sealed)?)
-    }
-}
-
-impl StoredNetwork {
-    /// The network after changes that updated these nodes and nothing else; `None` if a node is unknown.
-    pub(crate) fn with_all(&self, nodes: Vec<Node>, revision: i64) -> Option<Self> {
-        let mut next = Self { revision, ..self.clone() };
-        for node in nodes {
-            let known = next.nodes.iter_mut().find(|known| known.id == node.id)?;
-            if known.revision < node.revision {
-                *known = Arc::new(node);
-            }
-        }
-        Some(next)
     }
 }
 
