@@ -14,6 +14,7 @@ use crate::{
 mod backups;
 pub(crate) mod certificates;
 mod config;
+mod coordinators;
 pub(crate) mod expiry;
 mod failures;
 mod firewall;

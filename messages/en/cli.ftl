@@ -444,6 +444,14 @@ backups-old =
 backups-fresh = the newest daily backup was made on { $made }
 fix-backups = read `journalctl -u maru-backup`, and try `sudo maru backup --verify`; `sudo maru setup --backups DIR` chooses another folder
 
+## cli/src/doctor/coordinators.rs
+
+coordinators-share = { $number } coordinators share the database: { $names }
+coordinator-alone = only { $names } serves the shared database: nobody takes its place
+fix-coordinator-alone = start another one with the same `[shared]` settings
+coordinator-ended = coordinator { $name } serves no longer; its devices go to another
+fix-coordinator-ended = on its machine: `journalctl -u maru-coordinator`
+
 ## cli/src/doctor/expiry.rs
 device-expires =
     the key of the device { $name } expires in { NUMBER($days) ->

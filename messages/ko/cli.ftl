@@ -440,6 +440,14 @@ backups-old = 마지막 백업을 만든 지 { $days }일이 지났습니다
 backups-fresh = 마지막 백업을 { $made }에 만들었습니다
 fix-backups = `journalctl -u maru-backup` 명령으로 기록을 읽고 `sudo maru backup --verify` 명령을 실행해 보세요. `sudo maru setup --backups DIR` 명령으로 다른 폴더를 고릅니다
 
+## cli/src/doctor/coordinators.rs
+
+coordinators-share = 코디네이터 { $number }개가 데이터베이스를 함께 씁니다: { $names }
+coordinator-alone = 공유 데이터베이스를 쓰는 코디네이터가 하나뿐입니다({ $names }). 멈추면 대신할 것이 없습니다
+fix-coordinator-alone = 같은 `[shared]` 설정으로 코디네이터를 하나 더 시작하세요
+coordinator-ended = { $name } 코디네이터가 멈췄습니다. 그 기기들은 다른 코디네이터로 옮겨 갑니다
+fix-coordinator-ended = 그 컴퓨터에서 `journalctl -u maru-coordinator` 명령으로 확인하세요
+
 ## cli/src/doctor/expiry.rs
 device-expires =
     { NUMBER($days) ->

@@ -15,7 +15,9 @@ use telmeet_api::rooms::TOTALS;
 
 use crate::{
     client::Client,
-    doctor::{backups, certificates, expiry, firewall, names, paths, providers, read::read},
+    doctor::{
+        backups, certificates, coordinators, expiry, firewall, names, paths, providers, read::read,
+    },
     finding::{Finding, Repair},
     gateway, output, problem,
     reach::HttpsGap,
@@ -45,6 +47,9 @@ pub(super) async fn check(root: &Path) -> Vec<Finding> {
         findings.extend(readiness(root, started, by_systemd).await);
         if rustix::process::geteuid().is_root() && started {
             findings.extend(super::config::check(root).await);
+            if let Ok(settings) = config::coordinator(root) {
+                findings.extend(coordinators::check(root, &settings).await);
+            }
             findings.extend(providers::check(root).await);
             findings.extend(gateway::check(root).await);
             findings.push(rooms(root).await);
