@@ -1,9 +1,11 @@
 //! Copies a database consistently while it is in use.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
 use sqlx::{AnyConnection, Connection as _};
@@ -15,6 +17,9 @@ use crate::{
 
 /// Prefix of the temporary folder for a copy.
 pub(crate) const PREFIX: &str = ".copy-";
+/// Tries to lock a folder, and the pause between two.
+const TRIES: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// The database cannot be copied.
 #[derive(Debug, thiserror::Error)]
@@ -65,8 +70,20 @@ fn begin(folder: &Path) -> io::Result<File> {
     if lock.try_lock().is_ok() {
         remove_left(folder)?;
     }
-    lock.lock_shared()?;
+    lock_shared(&lock, TRIES)?;
     Ok(lock)
+}
+
+/// Locks it in so many tries: a daemon that somebody took over may hold the lock of its folder for ever.
+fn lock_shared(lock: &File, tries: u32) -> io::Result<()> {
+    for _ in 0..tries {
+        match lock.try_lock_shared() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::TimedOut, "another process keeps the folder locked"))
 }
 
 /// The right to be the only one that copies in this folder. What killed processes left there is removed.
@@ -87,4 +104,23 @@ fn remove_left(folder: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_keeps_the_folder_locked_ends_the_copy_and_does_not_stop_it_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let (held, other) =
+            (File::open(folder.path()).unwrap(), File::open(folder.path()).unwrap());
+        held.lock().unwrap();
+
+        assert_eq!(lock_shared(&other, 2).unwrap_err().kind(), io::ErrorKind::TimedOut);
+
+        held.unlock().unwrap();
+        lock_shared(&other, 1).unwrap();
+        held.try_lock_shared().unwrap();
+    }
 }

@@ -184,7 +184,15 @@ impl Former {
         let tried = self.path("tried");
         fs::create_dir_all(&tried)
             .with_context(|| message!("directory-not-made", path = tried.display()))?;
-        self.entries()?.iter().try_for_each(|path| move_into(&tried, path, machine))
+        self.entries()?.iter().try_for_each(|path| {
+            // Set aside before a power cut: systemd-tmpfiles made this at the boot since.
+            if tried.join(path.file_name().unwrap_or_default()).is_dir() && is_bare(path) {
+                return machine
+                    .change(&mut || fs::remove_dir_all(path))
+                    .with_context(|| message!("file-not-deleted", path = path.display()));
+            }
+            move_into(&tried, path, machine)
+        })
     }
 
     /// Puts the former data back.
@@ -295,8 +303,20 @@ fn copy(entries: &[PathBuf], folder: &Path) -> anyhow::Result<()> {
 fn move_into(folder: &Path, path: &Path, machine: &mut impl Machine) -> anyhow::Result<()> {
     let place = folder.join(path.file_name().unwrap_or_default());
     machine
-        .change(&mut || fs::rename(path, &place))
+        .change(&mut || {
+            // systemd-tmpfiles makes folders at each boot, and no other is renamed to where one has entries.
+            if is_bare(&place) {
+                fs::remove_dir_all(&place)?;
+            }
+            fs::rename(path, &place)
+        })
         .with_context(|| message!("not-put", place = place.display()))
+}
+
+/// Whether this is a folder that holds nothing but such folders.
+fn is_bare(folder: &Path) -> bool {
+    let is_dir = folder.symlink_metadata().is_ok_and(|meta| meta.is_dir());
+    is_dir && children(folder).is_ok_and(|all| all.iter().all(|path| is_bare(path)))
 }
 
 /// Puts a kept file into its place, and keeps it.

@@ -159,6 +159,13 @@ impl TestMachine {
         self.cut.is_some_and(|cut| self.steps >= cut)
     }
 
+    /// As systemd-tmpfiles does it, before an update is taken back.
+    fn boot(&self) {
+        for name in ["coordinator", "gateway/config", "gateway/workspace", "models", "telmeet"] {
+            fs::create_dir_all(self.at("var/lib/maru").join(name)).unwrap();
+        }
+    }
+
     /// The power comes back, and is cut again at that step.
     fn power(&mut self, cut: Option<usize>) {
         (self.cut, self.steps) = (cut, 0);
@@ -306,6 +313,7 @@ async fn wherever_the_power_is_cut_programs_and_data_are_both_former_or_both_new
             // It is cut again while it is taken back, once at every step.
             for again in 1.. {
                 machine.power(Some(again));
+                machine.boot();
                 let _ = take_back(&machine.former(), Start::Later, &mut machine).await;
                 if !machine.is_cut() {
                     break;

@@ -285,6 +285,12 @@ fn what_dpkg_itself_put_back_is_no_update_any_more() {
     fs::write(home.at("var/lib/maru/former/stage"), "undone").unwrap();
     assert!(home.run("postrm", &["abort-upgrade", "1.2"]).status.success());
     assert_eq!(home.stage().as_deref(), Some("undone"));
+
+    // The next try cannot be unpacked: 1.2 runs still, although dpkg has 1.3 as installed.
+    assert!(home.run("preinst", &["upgrade", "1.3", "1.4"]).status.success());
+    assert_eq!(home.stage().as_deref(), Some("unpacking\n"));
+    assert!(home.run("postrm", &["abort-upgrade", "1.3"]).status.success());
+    assert_eq!(home.stage().as_deref(), Some("undone\n"));
 }
 
 /// The package was removed after an update was taken back.
