@@ -1,6 +1,7 @@
 //! The network compiled by its policy.
 
 mod changes;
+mod layers;
 mod view;
 mod wire;
 
@@ -10,7 +11,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     ops::Deref,
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use control_protocol::key::NodePublic;
@@ -19,6 +20,7 @@ use ipnet::IpNet;
 
 use self::{
     changes::NodeChanges,
+    layers::Layers,
     wire::{policy_node, policy_user, profile, wire_node},
 };
 pub use self::{
@@ -46,7 +48,7 @@ pub struct Input<'a> {
     /// The people.
     pub users: &'a [User],
     /// The nodes, expired ones included. Those that are shared with the previous input are known to have stayed.
-    pub nodes: &'a [Arc<Node>],
+    pub nodes: &'a Arc<[Arc<Node>]>,
     /// Extra DNS names.
     pub records: &'a [Record],
     /// Resolvers and extra records.
@@ -56,7 +58,7 @@ pub struct Input<'a> {
     /// The revision of the policy.
     pub policy_revision: i64,
     /// The nodes that are connected.
-    pub online: &'a BTreeSet<NodeId>,
+    pub online: &'a Arc<BTreeSet<NodeId>>,
     /// The relays.
     pub derp: Arc<DerpMap>,
     /// The time. Nodes that have expired are in no map.
@@ -85,6 +87,8 @@ struct Entry {
     tunnel: Option<(NodeId, bool)>,
     /// Of the router of a full tunnel: its rules if it were an exit node.
     as_exit: Vec<FilterRule>,
+    /// The nodes that it sees and itself, once somebody has asked: they stay while the [`Frame`] does.
+    seen: OnceLock<Arc<[NodeId]>>,
 }
 
 /// The policy's rules for a node.
@@ -120,11 +124,11 @@ impl Entry {
 #[derive(Clone, Debug)]
 pub struct CompiledNetwork {
     frame: Arc<Frame>,
-    entries: BTreeMap<NodeId, Arc<Entry>>,
-    routers: Routers,
+    entries: Layers<Entry>,
+    routers: Arc<Routers>,
     /// What was compiled.
-    nodes: Vec<Arc<Node>>,
-    online: BTreeSet<NodeId>,
+    nodes: Arc<[Arc<Node>]>,
+    online: Arc<BTreeSet<NodeId>>,
     /// When it was compiled, and when the next node expires.
     valid: (Millis, Millis),
     changes: NodeChanges,
@@ -194,9 +198,13 @@ impl CompiledNetwork {
         if !is_valid || !self.frame.is_of(input) || self.nodes.len() != input.nodes.len() {
             return None;
         }
-        let moved: BTreeSet<_> = self.online.symmetric_difference(input.online).collect();
+        let has_moved = !Arc::ptr_eq(&self.online, input.online) && self.online != *input.online;
+        let moved: BTreeSet<_> = match has_moved {
+            true => self.online.symmetric_difference(input.online).collect(),
+            false => BTreeSet::new(),
+        };
         let (mut entries, mut changed) = (self.entries.clone(), Vec::new());
-        for (before, node) in self.nodes.iter().zip(input.nodes) {
+        for (before, node) in self.nodes.iter().zip(&**input.nodes) {
             let is_same = Arc::ptr_eq(before, node);
             if is_same && !moved.contains(&node.id) {
                 continue;
@@ -205,21 +213,26 @@ impl CompiledNetwork {
                 return None;
             }
             // Expired nodes have none.
-            let Some(entry) = entries.get_mut(&node.id) else { continue };
+            let Some(entry) = self.entries.get(node.id) else { continue };
             let wire = wire_node(node, input.domain, input.online.contains(&node.id));
             if *entry.wire != wire {
-                *entry = Arc::new(Entry { wire: Arc::new(wire), ..Entry::clone(entry) });
+                let entry = Entry { wire: Arc::new(wire), ..Entry::clone(entry) };
+                entries.replace(node.id, Arc::new(entry));
                 changed.push(node.id);
             }
         }
-        let routers = elect(&entries, input.online, Some(&self.routers));
+        // Subnets stay, so another router is in use only if one came or went.
+        let routers = match has_moved {
+            true => Arc::new(elect(&entries, input.online, Some(&self.routers))),
+            false => Arc::clone(&self.routers),
+        };
         let has_stayed = routers == self.routers;
         Some(Self {
             frame: Arc::clone(&self.frame),
             entries,
             routers,
-            nodes: input.nodes.to_vec(),
-            online: input.online.clone(),
+            nodes: Arc::clone(input.nodes),
+            online: Arc::clone(input.online),
             valid: (input.now, until),
             changes: if has_stayed {
                 self.changes.followed_by(&changed)
@@ -237,9 +250,9 @@ impl CompiledNetwork {
         });
         let ways_out = ways_out(input.nodes);
         let compiler = LazyCell::new(|| input.policy.on(&seen_by_policy));
-        let (mut entries, mut served) = (BTreeMap::new(), BTreeMap::<_, Vec<_>>::new());
+        let (mut entries, mut served) = (Vec::new(), BTreeMap::<_, Vec<_>>::new());
         for (index, node) in valid(input.nodes, input.now).into_iter().enumerate() {
-            let before = previous.and_then(|previous| previous.entries.get(&node.id));
+            let before = previous.and_then(|previous| previous.entries.get(node.id));
             let before = before.map(|before| &**before);
             let kept = reusable.and(before);
             let place = (&seen_by_policy, index);
@@ -250,10 +263,12 @@ impl CompiledNetwork {
             if let Some((router, _)) = entry.tunnel {
                 served.entry(router).or_default().push(node.id);
             }
-            entries.insert(node.id, Arc::new(entry));
+            entries.push((node.id, Arc::new(entry)));
         }
         drop(compiler);
-        let routers = elect(&entries, input.online, previous.map(|previous| &previous.routers));
+        let entries = entries.into_iter().collect();
+        let before = previous.map(|previous| &*previous.routers);
+        let routers = Arc::new(elect(&entries, input.online, before));
         let expiries = input.nodes.iter().filter_map(|node| node.times.expires);
         let until = expiries.filter(|at| *at > input.now).min().unwrap_or(Millis::MAX);
         let frame = Frame {
@@ -271,8 +286,8 @@ impl CompiledNetwork {
             frame: Arc::new(frame),
             entries,
             routers,
-            nodes: input.nodes.to_vec(),
-            online: input.online.clone(),
+            nodes: Arc::clone(input.nodes),
+            online: Arc::clone(input.online),
             valid: (input.now, until),
             changes: NodeChanges::default(),
         }
@@ -285,21 +300,27 @@ impl CompiledNetwork {
         if changed.len() > AUDIENCE_OF_MAX {
             return None;
         }
-        let entries = changed.iter().filter_map(|id| Some((*id, &**self.entries.get(id)?)));
+        let entries = changed.iter().filter_map(|id| Some((*id, &**self.entries.get(*id)?)));
         Some(entries.flat_map(|(id, own)| self.seen_by(id, own)).map(|(id, _)| id).collect())
+    }
+
+    /// When the next node expires.
+    #[must_use]
+    pub fn next_expiry(&self) -> Option<Millis> {
+        Some(self.valid.1).filter(|at| *at < Millis::MAX)
     }
 
     /// Whether node `id` is in maps, with this key.
     #[must_use]
     pub fn has(&self, id: NodeId, key: &NodePublic) -> bool {
-        self.entries.get(&id).is_some_and(|entry| entry.wire.key == *key)
+        self.entries.get(id).is_some_and(|entry| entry.wire.key == *key)
     }
 
     /// Whether the admin or the policy approves a route of node `id`.
     #[must_use]
     pub fn is_approved(&self, id: NodeId, net: &IpNet) -> bool {
         self.entries
-            .get(&id)
+            .get(id)
             .is_some_and(|entry| entry.subnets.contains(net) || entry.is_exit && EXIT.contains(net))
     }
 
@@ -326,12 +347,8 @@ impl Frame {
     }
 }
 
-fn elect(
-    entries: &BTreeMap<NodeId, Arc<Entry>>,
-    online: &BTreeSet<NodeId>,
-    before: Option<&Routers>,
-) -> Routers {
-    let routes = entries.iter().map(|(id, entry)| (*id, entry.subnets.as_slice()));
+fn elect(entries: &Layers<Entry>, online: &BTreeSet<NodeId>, before: Option<&Routers>) -> Routers {
+    let routes = entries.iter().map(|(id, entry)| (id, entry.subnets.as_slice()));
     Routers::elect(routes, online, before)
 }
 
@@ -385,6 +402,7 @@ fn entry<'a>(
         is_maru: node.claims.hostinfo.app == Hostinfo::MARU,
         tunnel: node.wireguard.as_ref().map(|tunnel| (tunnel.router, tunnel.full_tunnel)),
         as_exit: Vec::new(),
+        seen: OnceLock::new(),
     }
 }
 

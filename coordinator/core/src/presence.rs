@@ -101,10 +101,9 @@ impl Presences {
         self.nodes.contains_key(&id)
     }
 
-    /// The nodes that are reported as connected.
-    #[must_use]
-    pub fn reported(&self) -> BTreeSet<NodeId> {
-        self.nodes.iter().filter(|(_, node)| node.is_reported).map(|(&id, _)| id).collect()
+    /// The nodes that are reported as connected, by number.
+    pub fn reported(&self) -> impl Iterator<Item = NodeId> {
+        self.nodes.iter().filter(|(_, node)| node.is_reported).map(|(&id, _)| id)
     }
 }
 

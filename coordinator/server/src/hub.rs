@@ -46,7 +46,7 @@ pub(crate) struct Snapshot {
     /// The network compiled by the policy.
     pub(crate) compiled: CompiledNetwork,
     /// The nodes that are reported as connected.
-    pub(crate) online: BTreeSet<NodeId>,
+    pub(crate) online: Arc<BTreeSet<NodeId>>,
     /// The machines that have a node.
     pub(crate) machines: Arc<HashSet<MachinePublic>>,
     /// When the next node key expires.
@@ -78,7 +78,7 @@ impl Snapshot {
         self.next_expiry == before.next_expiry
             && now.users == then.users
             && now.nodes.len() == then.nodes.len()
-            && now.nodes.iter().zip(&then.nodes).all(is_same)
+            && now.nodes.iter().zip(&*then.nodes).all(is_same)
     }
 
     /// Whether a node has this key and the key has not expired. A WireGuard device uses no relay.
@@ -143,7 +143,7 @@ impl Hub {
     ) -> Result<Self, HubError> {
         let names = Arc::new(names);
         let loaded = Arc::new(store.load().await?);
-        let first = compile(&domain, &names, relays.current(), loaded, BTreeSet::new(), None)?;
+        let first = compile(&domain, &names, relays.current(), loaded, Arc::default(), None)?;
         list.follow(&first.loaded.users, &first.loaded.nodes, clock::now()).await?;
         store.tells(first.loaded.revision);
         Ok(Self {
@@ -245,15 +245,19 @@ impl Hub {
         self.publish(loaded).await
     }
 
-    /// Whether the DERP map has changed, or a list could not be written.
+    /// Whether the DERP map or who is connected has changed, or a list could not be written.
     pub(crate) fn is_outdated(&self) -> bool {
-        self.list.has_failed() || !Arc::ptr_eq(&self.relays.current(), &self.current.borrow().derp)
+        let current = self.snapshot();
+        self.list.has_failed()
+            || !Arc::ptr_eq(&self.relays.current(), &current.derp)
+            || self.connected().online(&current.online) != current.online
     }
 
     async fn publish(&self, loaded: Arc<StoredNetwork>) -> Result<(), HubError> {
         let before = self.snapshot();
         let (domain, names, derp) = (&self.domain, &self.names, self.relays.current());
-        let next = compile(domain, names, derp, loaded, self.online(), Some(&before))?;
+        let online = self.connected().online(&before.online);
+        let next = compile(domain, names, derp, loaded, online, Some(&before))?;
         self.store.tells(next.loaded.revision);
         let had_failed = self.list.has_failed();
         let (users, nodes) = (&next.loaded.users, &next.loaded.nodes);
@@ -284,13 +288,9 @@ impl Hub {
         self.connected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn online(&self) -> BTreeSet<NodeId> {
-        self.connected().online()
-    }
-
     /// The nodes that are reported as connected to this coordinator.
     pub(crate) fn online_here(&self) -> BTreeSet<NodeId> {
-        self.connected().presences.reported()
+        self.connected().presences.reported().collect()
     }
 
     /// How what other coordinators report differs from what they reported before.
@@ -392,7 +392,7 @@ fn compile(
     names: &Arc<ExtraDns>,
     derp: Arc<DerpMap>,
     loaded: Arc<StoredNetwork>,
-    online: BTreeSet<NodeId>,
+    online: Arc<BTreeSet<NodeId>>,
     previous: Option<&Snapshot>,
 ) -> Result<Snapshot, HubError> {
     let kept = previous.filter(|previous| previous.loaded.policy == loaded.policy);
@@ -413,9 +413,12 @@ fn compile(
         derp: Arc::clone(&derp),
         now,
     };
-    let compiled = CompiledNetwork::build(&input, previous.map(|previous| &previous.compiled));
-    let next_expiry =
-        loaded.nodes.iter().filter_map(|node| node.times.expires).filter(|at| *at > now).min();
+    // A database that went back may give another policy the number of one that was told.
+    let followed = previous.filter(|previous| {
+        kept.is_some() || previous.loaded.policy_revision != loaded.policy_revision
+    });
+    let compiled = CompiledNetwork::build(&input, followed.map(|previous| &previous.compiled));
+    let next_expiry = compiled.next_expiry();
     let machines = machines(&loaded, previous);
     Ok(Snapshot { loaded, compiled, online, machines, next_expiry, derp, policy })
 }
@@ -423,8 +426,12 @@ fn compile(
 /// The machines that have a node. A node's never changes.
 fn machines(loaded: &StoredNetwork, previous: Option<&Snapshot>) -> Arc<HashSet<MachinePublic>> {
     if let Some(previous) = previous {
-        let before = previous.loaded.nodes.iter().map(|node| node.id);
-        if loaded.nodes.iter().map(|node| node.id).eq(before) {
+        let before = &previous.loaded.nodes;
+        let is_same = |(node, before): (&Arc<Node>, &Arc<Node>)| {
+            let of = |node: &Node| (node.id, node.keys.machine);
+            Arc::ptr_eq(node, before) || of(node) == of(before)
+        };
+        if loaded.nodes.len() == before.len() && loaded.nodes.iter().zip(&**before).all(is_same) {
             return Arc::clone(&previous.machines);
         }
     }

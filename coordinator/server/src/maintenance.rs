@@ -82,6 +82,11 @@ async fn on_tick(
     started: Millis,
     unseen: &mut BTreeMap<NodeId, Millis>,
 ) -> Result<(), HubError> {
+    // First, and without the database: a key that has expired ends even while that fails.
+    let is_over = app.hub.snapshot().next_expiry.is_some_and(|at| at <= clock::now());
+    if is_over || app.hub.is_outdated() {
+        app.hub.recompile().await?;
+    }
     if !unseen.is_empty() {
         came_or_went(app, unseen).await?;
     }
@@ -102,9 +107,6 @@ async fn on_tick(
     let is_newer = app.store.revision().await? != snapshot.loaded.revision;
     if is_newer || app.store.must_read_all() {
         return app.hub.catch_up().await;
-    }
-    if snapshot.next_expiry.is_some_and(|at| at <= now) || app.hub.is_outdated() {
-        return app.hub.recompile().await;
     }
     Ok(())
 }

@@ -65,8 +65,8 @@ pub struct StoredNetwork {
     pub revision: i64,
     /// The users.
     pub users: Arc<[User]>,
-    /// The nodes.
-    pub nodes: Vec<Arc<Node>>,
+    /// The nodes, by number.
+    pub nodes: Arc<[Arc<Node>]>,
     /// The waiting devices.
     pub pending: Arc<[Pending]>,
     /// Extra DNS names.
@@ -91,14 +91,16 @@ impl StoredNetwork {
 
     /// The network after changes that updated these nodes and nothing else; `None` if a node is unknown.
     pub(crate) fn with_all(&self, nodes: Vec<Node>, revision: i64) -> Option<Self> {
-        let mut next = Self { revision, ..self.clone() };
+        let mut all = Arc::clone(&self.nodes);
+        let next = Arc::make_mut(&mut all);
         for node in nodes {
-            let known = next.nodes.iter_mut().find(|known| known.id == node.id)?;
+            let known = next.binary_search_by_key(&node.id, |known| known.id).ok()?;
+            let known = next.get_mut(known)?;
             if known.revision < node.revision {
                 *known = Arc::new(node);
             }
         }
-        Some(next)
+        Some(Self { revision, nodes: all, ..self.clone() })
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) fn node(id: u64, owner: Owner) -> Node {
 }
 
 /// Nodes as an input has them.
-fn shared(nodes: &[Node]) -> Vec<Arc<Node>> {
+fn shared(nodes: &[Node]) -> Arc<[Arc<Node>]> {
     nodes.iter().cloned().map(Arc::new).collect()
 }
 
@@ -51,7 +51,7 @@ fn network(nodes: &[Node], lets_in: &[&[u64]]) -> CompiledNetwork {
             names: Arc::default(),
             policy: &acl::Policy::parse("{}").unwrap(),
             policy_revision: 1,
-            online: &BTreeSet::from([1]),
+            online: &Arc::new(BTreeSet::from([1])),
             derp: Arc::new(DerpMap::default()),
             now: NOW,
         },
@@ -66,16 +66,22 @@ fn network(nodes: &[Node], lets_in: &[&[u64]]) -> CompiledNetwork {
             cap_grant: Vec::new(),
         };
         let rules = crate::policy::to_wire(&rule);
-        if let Some(entry) = compiled.entries.get_mut(&id) {
-            Arc::make_mut(entry).access = Arc::new(Access {
-                sources: AddressRanges::sources(&rules),
-                answers: AddressRanges::default(),
-                router: RouterAccess::of(&rules),
-                rules: Arc::new(rules),
-            });
-        }
+        let access = Arc::new(Access {
+            sources: AddressRanges::sources(&rules),
+            answers: AddressRanges::default(),
+            router: RouterAccess::of(&rules),
+            rules: Arc::new(rules),
+        });
+        set_access(&mut compiled, id, access);
     }
     compiled
+}
+
+fn set_access(compiled: &mut CompiledNetwork, id: u64, access: Arc<Access>) {
+    if let Some(entry) = compiled.entries.get(id) {
+        let entry = Entry { access, ..Entry::clone(entry) };
+        compiled.entries.replace(id, Arc::new(entry));
+    }
 }
 
 fn peers(view: &View) -> Vec<i64> {
@@ -119,7 +125,7 @@ fn under_first_policy(nodes: &[Node], previous: Option<&CompiledNetwork>) -> Com
         names: Arc::default(),
         policy: &acl::Policy::parse(&crate::policy::first()).unwrap(),
         policy_revision: 1,
-        online: &BTreeSet::new(),
+        online: &Arc::default(),
         derp: Arc::new(DerpMap::default()),
         now: NOW,
     };
@@ -226,22 +232,22 @@ fn what_did_not_change_is_not_made_again() {
         names: Arc::default(),
         policy: &policy,
         policy_revision: 1,
-        online: &BTreeSet::new(),
+        online: &Arc::default(),
         derp: Arc::new(DerpMap::default()),
         now: NOW,
     };
     let before = CompiledNetwork::build(&input, None);
 
     let kept = |compiled: &CompiledNetwork| -> Vec<(bool, bool)> {
-        let pairs = before.entries.values().zip(compiled.entries.values());
+        let pairs = before.entries.iter().zip(compiled.entries.iter());
         pairs
-            .map(|(a, b): (&Arc<Entry>, &Arc<Entry>)| {
+            .map(|((_, a), (_, b))| {
                 (Arc::ptr_eq(&a.access, &b.access), Arc::ptr_eq(&a.wire, &b.wire))
             })
             .collect()
     };
     assert_eq!(kept(&CompiledNetwork::build(&input, Some(&before))), [(true, true), (true, true)]);
-    let online = Input { online: &BTreeSet::from([2]), ..input.clone() };
+    let online = Input { online: &Arc::new(BTreeSet::from([2])), ..input.clone() };
     assert_eq!(
         kept(&CompiledNetwork::build(&online, Some(&before))),
         [(true, true), (true, false)]
@@ -255,19 +261,19 @@ fn what_did_not_change_is_not_made_again() {
 
 #[test]
 fn a_change_concerns_those_alone_who_see_the_node() {
-    let mut nodes = shared(&[1, 2, 3, 4].map(|id| node(id, Owner::User(1))));
+    let mut nodes = shared(&[1, 2, 3, 4].map(|id| node(id, Owner::User(1)))).to_vec();
     let (users, policy) = ([], acl::Policy::parse("{}").unwrap());
     let (names, derp) = (Arc::default(), Arc::new(DerpMap::default()));
     let compiled = |nodes: &[Arc<Node>], previous: Option<&CompiledNetwork>, online: &[u64]| {
         let input = Input {
             domain: "maru.home.arpa",
             users: &users,
-            nodes,
+            nodes: &nodes.into(),
             records: &[],
             names: Arc::clone(&names),
             policy: &policy,
             policy_revision: 1,
-            online: &online.iter().copied().collect(),
+            online: &Arc::new(online.iter().copied().collect()),
             derp: Arc::clone(&derp),
             now: NOW,
         };
@@ -276,8 +282,7 @@ fn a_change_concerns_those_alone_who_see_the_node() {
     let mut before = compiled(&nodes, None, &[]);
     // The third lets in the first.
     let rules = network(&[1, 2, 3].map(|id| node(id, Owner::User(1))), &[&[], &[], &[1]]);
-    let access = Arc::clone(&rules.entries[&3].access);
-    Arc::make_mut(before.entries.get_mut(&3).unwrap()).access = access;
+    set_access(&mut before, 3, Arc::clone(&rules.entries.get(3).unwrap().access));
 
     let same = compiled(&nodes, Some(&before), &[]);
     assert_eq!(same.audience(&before), Some(BTreeSet::new()));
@@ -286,7 +291,7 @@ fn a_change_concerns_those_alone_who_see_the_node() {
     Arc::make_mut(&mut nodes[2]).claims.endpoints = vec![([192, 0, 2, 1], 1).into()];
     let moved = compiled(&nodes, Some(&before), &[]);
     assert_eq!(moved.audience(&before), Some([1, 3].into()));
-    assert!(Arc::ptr_eq(&moved.entries[&2], &before.entries[&2]));
+    assert!(Arc::ptr_eq(moved.entries.get(2).unwrap(), before.entries.get(2).unwrap()));
     Arc::make_mut(&mut nodes[2]).times.expires = Some(NOW + 1);
     assert_eq!(compiled(&nodes, Some(&moved), &[]).audience(&moved), None);
 }
@@ -370,7 +375,7 @@ fn a_public_certificate_is_for_the_names_that_the_admin_gave_to_the_node() {
         names: Arc::new(names),
         policy: &acl::Policy::parse(&crate::policy::first()).unwrap(),
         policy_revision: 1,
-        online: &BTreeSet::new(),
+        online: &Arc::default(),
         derp: Arc::new(DerpMap::default()),
         now: NOW,
     };

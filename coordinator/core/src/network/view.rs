@@ -24,7 +24,7 @@ impl CompiledNetwork {
     /// The view of node `id`; `None` if it does not exist or has expired.
     #[must_use]
     pub fn view(&self, id: NodeId) -> Option<View> {
-        let own = self.entries.get(&id)?;
+        let own = self.entries.get(id)?;
         let seen: Vec<(NodeId, &Entry)> = self.seen_by(id, own).collect();
         let owners: BTreeSet<_> = seen.iter().map(|(_, entry)| entry.owner).collect();
         let profiles =
@@ -55,10 +55,10 @@ impl CompiledNetwork {
     /// What has changed for node `id` since its `view` was made at `position`; `None` if the view must be made again.
     #[must_use]
     pub fn update(&self, id: NodeId, view: &View, position: &Position) -> Option<NodeUpdate> {
-        let (changed, own) = (self.changes.since(position)?, self.entries.get(&id)?);
+        let (changed, own) = (self.changes.since(position)?, self.entries.get(id)?);
         let mut update = NodeUpdate::default();
         for changed_id in changed {
-            let entry = self.entries.get(&changed_id)?;
+            let entry = self.entries.get(changed_id)?;
             if changed_id == id {
                 update.node = Some(self.own_node(id, own));
             } else if view.peers.contains_key(&entry.wire.id) {
@@ -71,12 +71,12 @@ impl CompiledNetwork {
     /// The WireGuard devices that a node serves.
     fn devices(&self, id: NodeId) -> impl Iterator<Item = (NodeId, &Entry)> {
         let served = self.frame.served.get(&id).into_iter().flatten();
-        served.filter_map(|id| Some((*id, &**self.entries.get(id)?)))
+        served.filter_map(|id| Some((*id, &**self.entries.get(*id)?)))
     }
 
     /// A node and the WireGuard devices that it serves.
     fn group(&self, id: NodeId) -> impl Iterator<Item = &Entry> {
-        let own = self.entries.get(&id).map(|own| &**own);
+        let own = self.entries.get(id).map(|own| &**own);
         own.into_iter().chain(self.devices(id).map(|(_, device)| device))
     }
 
@@ -86,14 +86,16 @@ impl CompiledNetwork {
         id: NodeId,
         own: &'a Entry,
     ) -> impl Iterator<Item = (NodeId, &'a Entry)> {
-        let is_seen = move |(other_id, other): &(NodeId, &Entry)| {
+        let is_seen = |(other_id, other): &(NodeId, &Arc<Entry>)| {
             let sees = || match self.frame.served.is_empty() {
                 true => own.sees(other),
                 false => self.sees(id, *other_id),
             };
             *other_id == id || sees()
         };
-        self.entries.iter().map(|(id, entry)| (*id, &**entry)).filter(is_seen)
+        let find = || self.entries.iter().filter(is_seen).map(|(id, _)| id).collect();
+        let seen = own.seen.get_or_init(find).iter();
+        seen.filter_map(|id| Some((*id, &**self.entries.get(*id)?)))
     }
 
     /// Whether one of two nodes, or of the WireGuard devices that they serve, may reach the other. A router and its devices
@@ -120,8 +122,8 @@ impl CompiledNetwork {
     /// What a WireGuard device may open anywhere in the mesh, and through its router.
     fn allow(&self, id: NodeId, device: &Entry) -> Vec<FilterRule> {
         let mut allow = Vec::new();
-        for (other_id, other) in self.entries.iter().filter(|(other, _)| **other != id) {
-            let is_way_out = device.tunnel == Some((*other_id, true));
+        for (other_id, other) in self.entries.iter().filter(|(other, _)| *other != id) {
+            let is_way_out = device.tunnel == Some((other_id, true));
             let rules = if is_way_out { &other.as_exit } else { &*other.access.rules };
             allow.extend(wireguard::narrow(
                 rules,
@@ -135,7 +137,7 @@ impl CompiledNetwork {
     /// Whether the policy lets a WireGuard device with a full tunnel reach the internet.
     #[must_use]
     pub fn leads_out(&self, id: NodeId) -> bool {
-        self.entries.get(&id).is_some_and(|device| {
+        self.entries.get(id).is_some_and(|device| {
             RouterAccess::of(&self.allow(id, device)).leads_out(&device.addresses)
         })
     }
@@ -175,7 +177,7 @@ impl CompiledNetwork {
         // A router of WireGuard devices uses it for them, too.
         let group: Vec<&Entry> = self.group(id).collect();
         let leads = |router: &NodeId| {
-            let router = self.entries.get(router).map(|router| &**router);
+            let router = self.entries.get(*router).map(|router| &**router);
             let leads = |router: &Entry| {
                 group.iter().any(|one| router.access.router.leads(&one.addresses, net))
             };

@@ -25,10 +25,10 @@ fn a_node_that_comes_back_within_the_grace_time_never_left() {
 
     presences.disconnect(1, at(30));
     assert_eq!(presences.handle_timeout(at(39), nothing_to_pay), None);
-    assert!(presences.reported().contains(&1) && presences.is_here(1));
+    assert!(presences.reported().eq([1]) && presences.is_here(1));
     assert_eq!(presences.poll_timeout(), Some(at(40)));
     assert_eq!(presences.handle_timeout(at(40), nothing_to_pay), Some([1].into()));
-    assert!(presences.reported().is_empty() && !presences.is_here(1));
+    assert!(presences.reported().next().is_none() && !presences.is_here(1));
 }
 
 #[test]
@@ -70,7 +70,7 @@ proptest! {
             now = now.max(due);
             tick(&mut presences, now);
         }
-        prop_assert_eq!(presences.reported().contains(&1), is_connected);
+        prop_assert_eq!(presences.reported().any(|id| id == 1), is_connected);
         prop_assert_eq!(presences.is_here(1), is_connected);
     }
 }

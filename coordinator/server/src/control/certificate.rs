@@ -6,9 +6,9 @@
 //!
 //! A node with a modified client gets certificates for its own names alone, however it writes the request, and few of them.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
-use axum::{Json, body::Body, extract::State, http::StatusCode};
+use axum::{Extension, Json, body::Body, http::StatusCode};
 use chassis::log::event;
 use control_protocol::certificate::{CertificateRequest, CertificateResponse, MAX_REQUEST_LEN};
 use coordinator_core::signing_request::SigningRequest;
@@ -21,7 +21,7 @@ use super::{
 use crate::app::Peer;
 
 pub(super) async fn certificate(
-    State(peer): State<Peer>,
+    Extension(peer): Extension<Arc<Peer>>,
     body: Body,
 ) -> Result<Json<CertificateResponse>, Refused> {
     let (request, _held): (CertificateRequest, _) = read(&peer, body, MAX_REQUEST_LEN).await?;

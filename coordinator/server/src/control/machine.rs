@@ -1,14 +1,15 @@
-//! The endpoints inside the Noise channel.
+//! The endpoints inside the Noise channel. A request has its channel's [`Peer`](crate::app::Peer) as an extension.
+
+use std::sync::LazyLock;
 
 use axum::{Router, http::StatusCode};
 use chassis::endpoint::{self, Served, serve};
 use coordinator_api::public;
 
 use super::{certificate, map, register};
-use crate::app::Peer;
 
 /// The endpoints.
-pub(crate) fn endpoints() -> [Served<Peer>; 4] {
+pub(crate) fn endpoints() -> [Served; 4] {
     [
         serve(&public::REGISTER, register::register),
         serve(&public::MAP, map::map),
@@ -17,9 +18,11 @@ pub(crate) fn endpoints() -> [Served<Peer>; 4] {
     ]
 }
 
-/// The router for one machine.
-pub(super) fn router(peer: Peer) -> Router {
-    endpoint::router(endpoints()).with_state(peer)
+/// The router, which all channels share: one of its own would take 20 KiB of each.
+pub(super) fn router() -> Router {
+    static ROUTER: LazyLock<Router> =
+        LazyLock::new(|| endpoint::router(endpoints()).with_state(()));
+    ROUTER.clone()
 }
 
 async fn not_implemented() -> StatusCode {

@@ -8,8 +8,8 @@ use std::{
 };
 
 use axum::{
+    Extension,
     body::{Body, Bytes},
-    extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -43,7 +43,10 @@ const QUEUE: usize = 2;
 /// How long a client may block its stream.
 const SLOW: Duration = Duration::from_secs(60);
 
-pub(super) async fn map(State(peer): State<Peer>, body: Body) -> Result<Response, Refused> {
+pub(super) async fn map(
+    Extension(peer): Extension<Arc<Peer>>,
+    body: Body,
+) -> Result<Response, Refused> {
     let (request, _held): (MapRequest, _) = read(&peer, body, MAX_REQUEST_LEN).await?;
     check_version(request.version)?;
     let node = authorize(&peer, &request.node_key).await?;

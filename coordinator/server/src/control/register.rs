@@ -1,8 +1,8 @@
 //! `POST /machine/register`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use axum::{Json, body::Body, extract::State, http::StatusCode};
+use axum::{Extension, Json, body::Body, http::StatusCode};
 use control_protocol::{
     key::NodePublic,
     register::{Login, MAX_REQUEST_LEN, RegisterRequest, RegisterResponse, User},
@@ -26,7 +26,7 @@ const APPROVAL_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 const LOOKUP_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) async fn register(
-    State(peer): State<Peer>,
+    Extension(peer): Extension<Arc<Peer>>,
     body: Body,
 ) -> Result<Json<RegisterResponse>, Refused> {
     let (request, _held): (RegisterRequest, _) = read(&peer, body, MAX_REQUEST_LEN).await?;

@@ -11,6 +11,7 @@ use chassis::log::request::in_span;
 use control_protocol::key::MachinePrivate;
 use control_stream::{HANDSHAKE_HEADER, UPGRADE, server::Handshake};
 use hyper::{
+    body::Incoming,
     service::{Service as _, service_fn},
     upgrade::OnUpgrade,
 };
@@ -104,8 +105,12 @@ async fn serve(
     let Ok(Ok(upgraded)) = tokio::time::timeout(HANDSHAKE_TIME, upgrade).await else { return };
     let Ok(stream) = handshake.accept(TokioIo::new(upgraded), HANDSHAKE_TIME).await else { return };
     let stream = QuotaStream::new(stream, machine, app.channels.clone(), begun.clone());
-    let router = TowerToHyperService::new(machine::router(Peer { app, machine, origin }));
-    let service = service_fn(move |request| in_span(router.call(request)));
+    let (router, peer) =
+        (TowerToHyperService::new(machine::router()), Arc::new(Peer { app, machine, origin }));
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(Arc::clone(&peer));
+        in_span(router.call(request))
+    });
     let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .keep_alive_interval(Some(Duration::from_secs(30)))

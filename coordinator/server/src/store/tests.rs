@@ -19,7 +19,7 @@ fn a_change_is_taken_over_only_next_in_order_and_never_over_a_later_one() {
     let network = StoredNetwork {
         revision: 7,
         users: Arc::default(),
-        nodes: [node(1, 3, "before"), node(2, 1, "other")].map(Arc::new).to_vec(),
+        nodes: [node(1, 3, "before"), node(2, 1, "other")].map(Arc::new).into(),
         pending: Arc::default(),
         records: Arc::default(),
         api_keys: Arc::default(),

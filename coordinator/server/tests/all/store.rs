@@ -111,7 +111,7 @@ async fn nodes_are_read_as_written(store: Store, other: Store) {
     change.commit().await.unwrap();
 
     let loaded = other.load().await.unwrap();
-    assert_eq!(loaded.nodes, [&hers, &home].map(|node| Arc::new(node.clone())));
+    assert_eq!(*loaded.nodes, [&hers, &home].map(|node| Arc::new(node.clone())));
     assert_eq!((loaded.users.len(), loaded.records.len(), home.name.as_str()), (1, 1, "laptop-1"));
     assert_eq!(other.node(&hers.keys.node).await.unwrap(), Some(hers.clone()));
 

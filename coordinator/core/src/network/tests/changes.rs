@@ -132,7 +132,7 @@ impl Simulation {
         }
         let user = |id, name: &str| User { id, name: name.to_owned(), created: 0 };
         Self {
-            nodes: shared(&nodes),
+            nodes: shared(&nodes).to_vec(),
             gone: BTreeSet::new(),
             online: BTreeSet::new(),
             users: [user(1, "alice"), user(2, "bob")],
@@ -213,12 +213,12 @@ impl Simulation {
         let input = Input {
             domain: "maru.home.arpa",
             users: if self.both { &self.users } else { &self.users[..1] },
-            nodes: &nodes.cloned().collect::<Vec<_>>(),
+            nodes: &nodes.cloned().collect(),
             records: std::slice::from_ref(&self.record),
             names: Arc::clone(&self.names),
             policy: &self.policies[self.policy],
             policy_revision: self.policy_revision,
-            online: &self.online,
+            online: &Arc::new(self.online.clone()),
             derp: Arc::clone(derp),
             now: self.now,
         };
@@ -301,9 +301,9 @@ proptest! {
             let compiled = simulation.compiled(&derp, previous.as_ref());
             let mut fresh = simulation.compiled(&Arc::new(simulation.derp.clone()), None);
             // Which router of a subnet is in use depends on which was before.
-            let routes = fresh.entries.iter().map(|(id, entry)| (*id, entry.subnets.as_slice()));
+            let routes = fresh.entries.iter().map(|(id, entry)| (id, entry.subnets.as_slice()));
             routers = Routers::elect(routes, &simulation.online, Some(&routers));
-            fresh.routers.clone_from(&routers);
+            fresh.routers = Arc::new(routers.clone());
             let now = simulation.now;
             let audience = previous.as_ref().and_then(|previous| compiled.audience(previous));
             for id in NODES {

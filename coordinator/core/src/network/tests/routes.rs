@@ -37,7 +37,7 @@ fn with_routers(
         names: previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.frame.names)),
         policy: &acl::Policy::parse(&policy).unwrap(),
         policy_revision: 1,
-        online: &online.iter().copied().collect(),
+        online: &Arc::new(online.iter().copied().collect()),
         derp: previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.frame.derp)),
         now: NOW,
     };

@@ -48,7 +48,7 @@ fn compiled(nodes: &[Node], rules: &str) -> CompiledNetwork {
         names: Arc::default(),
         policy: &acl::Policy::parse(&policy).unwrap(),
         policy_revision: 1,
-        online: &BTreeSet::new(),
+        online: &Arc::default(),
         derp: Arc::new(DerpMap::default()),
         now: NOW,
     };
