@@ -18,7 +18,7 @@ pub(crate) fn endpoints() -> [Served; 4] {
     ]
 }
 
-/// The router, which all channels share: one of its own would take 20 KiB of each.
+/// The router, which all channels share.
 pub(super) fn router() -> Router {
     static ROUTER: LazyLock<Router> =
         LazyLock::new(|| endpoint::router(endpoints()).with_state(()));
