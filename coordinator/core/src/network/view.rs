@@ -142,11 +142,14 @@ impl CompiledNetwork {
         })
     }
 
-    /// A node in its own map.
+    /// A node in its own map. It may be sent packets for every subnet of its, and not only for those where it is the first
+    /// router: a rule with `via`, or another coordinator, may send somebody to it, and what it is not told of it drops.
     fn own_node(&self, id: NodeId, own: &Entry) -> Arc<map::Node> {
-        let subnets = self.own_routes(id, own).into_iter();
-        let devices = self.devices(id).flat_map(|(_, device)| device.addresses.map(IpNet::from));
-        let node = Self::routing(own, subnets.chain(devices).collect(), own.is_exit);
+        let devices = || self.devices(id).flat_map(|(_, device)| device.addresses.map(IpNet::from));
+        let subnets = own.subnets.iter().copied();
+        let node = Self::routing(own, subnets.chain(devices()).collect(), own.is_exit);
+        let in_use = own.subnets.iter().filter(|net| self.is_in_use(id, net)).copied();
+        let primary_routes = in_use.chain(devices()).collect();
         let mut told = CapMap::clone(&own.told);
         let served = self.devices(id).map(|(id, device)| WireguardDevice {
             node: device.wire.id,
@@ -158,12 +161,7 @@ impl CompiledNetwork {
         if !served.is_empty() {
             told.insert(WIREGUARD_DEVICES.to_owned(), served);
         }
-        Arc::new(map::Node { cap_map: told, ..Arc::unwrap_or_clone(node) })
-    }
-
-    /// The subnets for which a node is the router in use.
-    fn own_routes(&self, id: NodeId, own: &Entry) -> Vec<IpNet> {
-        own.subnets.iter().filter(|net| self.is_in_use(id, net)).copied().collect()
+        Arc::new(map::Node { cap_map: told, primary_routes, ..Arc::unwrap_or_clone(node) })
     }
 
     /// The router that node `id` uses for a subnet: the best one that forwards its packets. If none does, and a rule names the

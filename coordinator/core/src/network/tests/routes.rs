@@ -80,7 +80,12 @@ fn one_router_of_a_subnet_is_in_use_and_whoever_may_not_go_there_is_told_of_none
         Some((lan.clone(), lan.clone())),
         "it knows that of itself"
     );
-    assert_eq!(routes(&compiled, 4, 4), no_routes());
+    let waits = Some((lan.clone(), Vec::new()));
+    assert_eq!(
+        routes(&compiled, 4, 4),
+        waits,
+        "who is sent to it by another coordinator gets there"
+    );
     assert_eq!(routes(&compiled, 6, 3), no_routes(), "Bob may not go there");
     assert_eq!(routes(&compiled, 4, 3), None, "routers have nothing to say to each other");
 
@@ -148,6 +153,8 @@ fn whom_one_router_alone_lets_through_is_sent_to_that_one() {
 
         let by_second = routes(&compiled, 1, 4);
         assert_eq!(by_second, Some((lan.clone(), lan.clone())), "{incoming}");
+        let own = routes(&compiled, 4, 4).unwrap();
+        assert_eq!(own, (lan.clone(), Vec::new()), "{incoming}: it knows that it forwards");
         assert_eq!(routes(&compiled, 1, 3).unwrap_or_default(), Default::default(), "{incoming}");
         let answered = routes(&compiled, 6, 3).unwrap_or_default().0 == lan;
         assert_eq!(answered, incoming != "*", "Bob's answers find their way back");
