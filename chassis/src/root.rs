@@ -128,6 +128,16 @@ pub fn check(root: &Path) -> Result<(), UnsafeRoot> {
     Walk::new(root, [Some(0), Some(rustix::process::geteuid().as_raw()), sudo]).run()
 }
 
+/// The same for a folder that root alone uses: whoever ran `sudo` is not trusted with it either, because a timer will ask for
+/// it next, without `sudo`.
+///
+/// # Errors
+///
+/// As [`check`].
+pub fn check_for_root_alone(folder: &Path) -> Result<(), UnsafeRoot> {
+    Walk::new(folder, [Some(0), None, None]).run()
+}
+
 /// The way from `/` to a root, a name at a time.
 struct Walk<'a> {
     root: &'a Path,

@@ -5,7 +5,8 @@
 //! logs and what is true of the machine alone.
 
 use std::{
-    fs::File,
+    env,
+    fs::{self, File},
     io::{self, BufReader, BufWriter, Read, Seek as _, SeekFrom, Write},
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
@@ -76,6 +77,9 @@ const COPY_CONVERSATIONS: Service = Service {
     ..GATEWAY_SERVICE
 };
 
+/// For temporary files that are too large for memory.
+const ON_DISK: &str = "/var/tmp";
+
 /// Every database, with the program that is asked for a copy of it.
 const COPIES: [(&str, Service); 3] =
     [(DATABASE, COPY), (ROOMS_DATABASE, COPY_ROOMS), (CONVERSATIONS_DATABASE, COPY_CONVERSATIONS)];
@@ -115,7 +119,8 @@ pub(crate) fn run(args: &BackupArgs, root: &Path) -> anyhow::Result<ExitCode> {
         }
         kept.has_room()?;
         let file = kept.file(now);
-        let made = make(&file, args, root, now)?;
+        let written = if args.verify { kept.unverified() } else { file.clone() };
+        let made = make(&written, &file, args, root, now)?;
         if !made.has_databases {
             return Ok(ExitCode::FAILURE);
         }
@@ -123,7 +128,8 @@ pub(crate) fn run(args: &BackupArgs, root: &Path) -> anyhow::Result<ExitCode> {
         deleted.iter().try_for_each(|name| output::line(message!("backup-deleted", name)))?;
         return Ok(made.status(args));
     };
-    Ok(make(&std::path::absolute(file)?, args, root, now)?.status(args))
+    let file = std::path::absolute(file)?;
+    Ok(make(&file, &file, args, root, now)?.status(args))
 }
 
 /// What a backup holds.
@@ -140,9 +146,15 @@ impl Contents {
     }
 }
 
-/// Writes a backup to `file`, and verifies it if asked for.
-fn make(file: &Path, args: &BackupArgs, root: &Path, now: Millis) -> anyhow::Result<Contents> {
-    let shown = file.display();
+/// Writes a backup to `written`, and verifies it if asked for; then it is `file`.
+fn make(
+    written: &Path,
+    file: &Path,
+    args: &BackupArgs,
+    root: &Path,
+    now: Millis,
+) -> anyhow::Result<Contents> {
+    let shown = written.display();
     if !args.force && file.symlink_metadata().is_ok() {
         bail!(message!("file-exists", path = shown));
     }
@@ -162,7 +174,8 @@ fn make(file: &Path, args: &BackupArgs, root: &Path, now: Millis) -> anyhow::Res
     let mut not_copied = Vec::new();
     let copies = copies(database, root, &mut not_copied)?;
     let (mut count, mut left_out) = (0, Vec::new());
-    durable::write(file, Access::SECRET, args.force, |out| {
+    let may_replace = args.force || written != file;
+    durable::write(written, Access::SECRET, may_replace, |out| {
         (count, left_out) = fill(out, &about, root, copies)?;
         anyhow::Ok(())
     })
@@ -178,9 +191,11 @@ fn make(file: &Path, args: &BackupArgs, root: &Path, now: Millis) -> anyhow::Res
     }
     output::line(message!("backup-done", path = shown, count))?;
     if args.verify {
-        verify::verify(file, root, read_databases)
+        verify::verify(written, root, read_databases)
             .with_context(|| message!("backup-broken", path = shown))?;
-        output::line(message!("backup-verified", path = shown))?;
+        fs::rename(written, file)
+            .with_context(|| message!("backup-not-written", path = file.display()))?;
+        output::line(message!("backup-verified", path = file.display()))?;
     }
     if has_databases && let Err(error) = last::made(root, &about.created) {
         output::note(error);
@@ -248,7 +263,12 @@ fn copy_database(service: &Service, root: &Path) -> anyhow::Result<File> {
         &program,
         root,
     );
-    let mut copy = tempfile::tempfile().context(message!("no-temporary-file"))?;
+    let mut folder = env::temp_dir();
+    // `/tmp` may be memory, and a database is as large as it is.
+    if env::var_os("TMPDIR").is_none() && Path::new(ON_DISK).is_dir() {
+        folder = PathBuf::from(ON_DISK);
+    }
+    let mut copy = tempfile::tempfile_in(folder).context(message!("no-temporary-file"))?;
     let (program, args) = command.split_first().context("a command has a program")?;
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::null()).stdout(copy.try_clone()?).stderr(Stdio::piped());

@@ -10,7 +10,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Write as _},
+    io::{self, ErrorKind, Write as _},
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
@@ -217,7 +217,16 @@ fn replace(root: &Path, stored: &Stored) -> anyhow::Result<()> {
     overwrite(former).with_context(|| message!("machine-key-not-overwritten"))
 }
 
-/// Overwrites a file that has no name any more. A disk with wear levelling may keep the old block.
+/// Overwrites a copy of the key in a folder that holds the state of an instance, if there is one.
+pub(crate) fn overwrite_copy(state: &Path) -> io::Result<()> {
+    let name = Path::new(FILE).file_name().unwrap_or_default();
+    match File::options().write(true).open(state.join(name)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        file => overwrite(file),
+    }
+}
+
+/// Overwrites a file that has no name any more, or will have none. A disk with wear levelling may keep the old block.
 fn overwrite(file: io::Result<File>) -> io::Result<()> {
     let mut file = file?;
     let len = usize::try_from(file.metadata()?.len()).unwrap_or_default();

@@ -168,7 +168,8 @@ async fn change(folder: &Folder, root: &Path, name: &str) -> anyhow::Result<(Ent
 }
 
 fn list(folder: &Folder, args: OutputArgs) -> anyhow::Result<()> {
-    output::list(args.output, &folder.list()?, &message!("model-heads"), |entry: &Entry| {
+    let entries = [folder.list()?, folder.unfinished()?].concat();
+    output::list(args.output, &entries, &message!("model-heads"), |entry: &Entry| {
         vec![
             entry.name.clone(),
             size(entry.bytes),

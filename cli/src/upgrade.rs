@@ -119,10 +119,6 @@ pub(crate) async fn take_back(start: Start, root: &Path) -> anyhow::Result<bool>
         bail!(message!("upgrade-runs"));
     };
     trial::take_back(&former, start, &mut Units::of(root)).await?;
-    if start == Start::Now {
-        // Whoever took it back before may have ended before that.
-        door::open(root)?;
-    }
     Ok(true)
 }
 

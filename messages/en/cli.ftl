@@ -508,6 +508,7 @@ redirect-to-plain-http = it redirects to an address without encryption
 ## cli/src/model/folder.rs
 model-name-taken = there is already a { $name }; remove it, or choose another name
 folder-not-made = cannot create { $path }; run it with sudo
+model-unfinished = not fetched to its end: `maru model pull` goes on with it, `maru model remove` removes it
 no-models = there is no model here yet; get one with `maru model pull`
 no-such-model = there is no model { $name } here; there are: { $names }
 model-in-use = { $name } is in use; choose another one first, with `maru model use`

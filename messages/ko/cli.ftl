@@ -500,6 +500,7 @@ redirect-to-plain-http = 암호화되지 않은 주소로 리디렉션했습니�
 ## cli/src/model/folder.rs
 model-name-taken = { $name } 이름이 이미 있습니다. 그것을 삭제하거나 다른 이름을 고르세요
 folder-not-made = { $path } 폴더를 만들 수 없습니다. sudo로 실행하세요
+model-unfinished = 끝까지 받지 않았습니다. `maru model pull`로 이어서 받거나 `maru model remove`로 지우세요
 no-models = 아직 모델이 없습니다. `maru model pull`로 가져오세요
 no-such-model = { $name } 모델이 없습니다. 있는 모델: { $names }
 model-in-use = { $name } 모델은 사용 중입니다. 먼저 `maru model use`로 다른 모델을 고르세요

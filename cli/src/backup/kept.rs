@@ -62,7 +62,7 @@ impl BackupFolder {
     }
 
     fn is_safe(&self) -> anyhow::Result<()> {
-        if let Err(error) = chassis::root::check(&self.folder) {
+        if let Err(error) = chassis::root::check_for_root_alone(&self.folder) {
             let (path, at) = (self.folder.display(), error.at().display());
             bail!(message!("backups-unsafe", path, at));
         }
@@ -83,6 +83,12 @@ impl BackupFolder {
             bail!(message!("backups-open", path));
         }
         self.is_safe()
+    }
+
+    /// Where a backup lies until it is verified. One that fails is replaced by the next: failed ones do not fill the disk,
+    /// and none of them is taken for the newest.
+    pub(super) fn unverified(&self) -> PathBuf {
+        self.folder.join("unverified.tar")
     }
 
     /// The file of a backup that is made now.
@@ -234,6 +240,9 @@ mod tests {
         fs::set_permissions(above.path(), Permissions::from_mode(0o755)).unwrap();
         let link = above.path().join("link");
         std::os::unix::fs::symlink(&folder, &link).unwrap();
+        std::os::unix::fs::chown(above.path(), Some(61901), None).unwrap();
+        assert!(said().contains(&format!("{}", above.path().display())), "{}", said());
+        std::os::unix::fs::chown(above.path(), Some(0), None).unwrap();
         let linked = BackupFolder { folder: link, keep: 1 };
         assert!(linked.check().unwrap_err().to_string().contains("root alone"));
         kept.check().unwrap();

@@ -1,6 +1,6 @@
 //! The coordinators that share the database (`[shared]` in `coordinator.toml`).
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use coordinator_api::{Coordinator, endpoints::LIST_COORDINATORS, settings::Settings};
 use messages::message;
@@ -28,8 +28,11 @@ fn judge(all: &[Coordinator]) -> Vec<Finding> {
         let fix = message!("fix-coordinator-alone");
         Finding::warning(ID, message!("coordinator-alone", names), fix)
     };
-    let ended = ended.into_iter().map(|it| {
-        let text = message!("coordinator-ended", name = &it.name);
+    // One that was started again has two rows for a while.
+    let mut ended: BTreeSet<_> = ended.into_iter().map(|it| &it.name).collect();
+    serving.iter().for_each(|it| _ = ended.remove(&it.name));
+    let ended = ended.into_iter().map(|name| {
+        let text = message!("coordinator-ended", name);
         Finding::warning(ID, text, message!("fix-coordinator-ended"))
     });
     std::iter::once(first).chain(ended).collect()
@@ -56,5 +59,7 @@ mod tests {
         assert_eq!(severities, [Severity::Warning, Severity::Warning], "{found:?}");
         assert!(found[0].text.to_string().contains("one"), "{found:?}");
         assert!(found[1].text.to_string().contains("two"), "{found:?}");
+        let again = [("one", true), ("one", false), ("two", false), ("two", false)];
+        assert_eq!(judge(&again.map(|(name, serving)| coordinator(name, serving))), found);
     }
 }

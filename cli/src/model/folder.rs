@@ -15,7 +15,7 @@ use services::MODELS;
 
 use crate::{
     error::Usage,
-    model::{memory, size::size},
+    model::{memory, part::Part, size::size},
     up::saved_options::SavedOptions,
 };
 
@@ -179,8 +179,38 @@ impl Folder {
         }
     }
 
-    /// Removes a model.
+    /// Models that were not fetched to their end.
+    pub(super) fn unfinished(&self) -> anyhow::Result<Vec<Entry>> {
+        let found = match Part::list(&self.path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+            found => {
+                found.with_context(|| message!("file-not-read", path = self.path.display()))?
+            }
+        };
+        let found = found.into_iter().filter(|(name, _)| is_name(name));
+        let mut entries: Vec<_> = found
+            .map(|(name, bytes)| Entry {
+                name,
+                bytes,
+                kind: None,
+                context_tokens: None,
+                in_use: false,
+                problem: Some(message!("model-unfinished").to_string()),
+                sha256: None,
+            })
+            .collect();
+        entries.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(entries)
+    }
+
+    /// Removes a model, or what was fetched of it.
     pub(super) fn remove(&self, name: &str) -> anyhow::Result<Entry> {
+        if let Some(entry) = self.unfinished()?.into_iter().find(|entry| entry.name == name) {
+            Part::take(&self.path, name)?.discard();
+            if self.get(name)?.is_none() {
+                return Ok(entry);
+            }
+        }
         let entry = self.known(name)?;
         let path = self.path.join(name);
         let spare = SavedOptions::load(&self.root)?.spare_model;

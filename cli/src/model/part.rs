@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{BufReader, Read as _, Seek as _, SeekFrom, Write as _},
+    io::{self, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
     os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
@@ -44,8 +44,29 @@ pub(super) struct Part {
 }
 
 impl Part {
+    /// Names of the models in a folder of which there is only a part, and its bytes.
+    pub(super) fn list(folder: &Path) -> io::Result<Vec<(String, u64)>> {
+        let mut parts = Vec::new();
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let file = entry.file_name();
+            let name = file.to_str().and_then(|file| file.strip_prefix('.')?.strip_suffix(".part"));
+            if let Some(name) = name {
+                parts.push((name.to_owned(), entry.metadata()?.len()));
+            }
+        }
+        Ok(parts)
+    }
+
     /// Opens the part of a model, with what an earlier attempt left of it.
     pub(super) fn open(folder: &Path, name: &str) -> anyhow::Result<Self> {
+        let mut part = Self::take(folder, name)?;
+        part.read()?;
+        Ok(part)
+    }
+
+    /// The part of a model, if nobody else writes it.
+    pub(super) fn take(folder: &Path, name: &str) -> anyhow::Result<Self> {
         let path = folder.join(format!(".{name}.part"));
         // Readable by all once it is a model: before, it may be any file of root's that a link led to.
         let file = File::options()
@@ -60,9 +81,7 @@ impl Part {
             bail!(message!("pull-runs", name));
         }
         let (folder, name) = (folder.to_owned(), name.to_owned());
-        let mut part = Self { file, folder, name, hash: Sha256::new(), len: 0, checked: 0 };
-        part.read()?;
-        Ok(part)
+        Ok(Self { file, folder, name, hash: Sha256::new(), len: 0, checked: 0 })
     }
 
     /// Reads what is there already, for its hash.
@@ -101,19 +120,27 @@ impl Part {
 
     /// Appends received bytes.
     pub(super) fn add(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        if self.len >= self.checked {
-            disk::has_room(&self.folder, LOOK)?;
-            self.checked = self.len + LOOK;
+        if let Err(error) = self.write(bytes) {
+            // Messages need the room, and nobody may look at this folder for weeks.
+            self.discard();
+            return Err(error);
         }
-        self.file
-            .write_all(bytes)
-            .with_context(|| message!("folder-not-written", path = self.folder.display()))?;
         self.hash.update(bytes);
         self.len += bytes.len() as u64;
         if self.len >= 8 && self.len - (bytes.len() as u64) < 8 {
             self.look_at_the_beginning()?;
         }
         Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        if self.len >= self.checked {
+            disk::has_room(&self.folder, LOOK)?;
+            self.checked = self.len + LOOK;
+        }
+        self.file
+            .write_all(bytes)
+            .with_context(|| message!("folder-not-written", path = self.folder.display()))
     }
 
     /// Refuses early what is not a model.
@@ -168,5 +195,27 @@ impl Part {
         for path in [self.folder.join(format!(".{}.part", self.name)), self.origin_path()] {
             let _ = fs::remove_file(path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_given_back_its_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut part = Part::open(folder.path(), "sea.gguf").unwrap();
+        let origin = Origin { url: "http://sea".to_owned(), validator: "\"1\"".to_owned() };
+        part.begin(Some(&origin)).unwrap();
+        part.add(b"GGUF and more").unwrap();
+        let held = Part::list(folder.path()).unwrap();
+        assert_eq!(held, [("sea.gguf".to_owned(), 13)]);
+
+        part.file = File::options().write(true).open("/dev/full").unwrap();
+        let error = part.add(b"and more").unwrap_err();
+
+        assert!(format!("{error:#}").contains("No space left"), "{error:#}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

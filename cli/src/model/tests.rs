@@ -425,6 +425,13 @@ async fn what_cannot_be_gone_on_with_is_not_kept_and_what_can_is() {
     pull::run(&folder, &asked).await.unwrap_err();
     let kept = [".sea.gguf.part", ".sea.gguf.part.json"];
     assert_eq!(names(root.path()), kept, "the server may have it again later");
+
+    let unfinished = folder.unfinished().unwrap();
+    let [part] = &unfinished[..] else { panic!("{unfinished:?}") };
+    assert_eq!((part.name.as_str(), part.bytes, part.in_use), ("sea.gguf", 100, false));
+    assert_eq!(folder.list().unwrap(), []);
+    assert_eq!(folder.remove("sea.gguf").unwrap(), *part);
+    assert!(names(root.path()).is_empty());
 }
 
 #[tokio::test]
@@ -450,6 +457,7 @@ async fn two_at_a_time_do_not_write_one_model() {
     let error = Part::open(&folder.path, "sea.gguf").unwrap_err().to_string();
 
     assert!(error.contains("another `maru model pull`"), "{error}");
+    assert_eq!(folder.remove("sea.gguf").unwrap_err().to_string(), error);
 }
 
 #[tokio::test]

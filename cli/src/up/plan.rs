@@ -53,10 +53,8 @@ impl Plan {
             None => checks::only_model(root)?,
         };
         let model = checks::model(&path)?;
-        let mut after = before.clone();
-        if args.model.is_some() {
-            after.model = Some(model.path.clone());
-        }
+        // One that was found and not named is remembered, too: `maru model remove` must know that it runs.
+        let mut after = SavedOptions { model: Some(model.path.clone()), ..before.clone() };
         args.engine.keep(&mut after, &model.path)?;
         let spare_model = after.spare_model.as_deref().map(checks::model).transpose()?;
         let find = |service: &Service| Ok((service.binary, binaries::find(service.binary)?));

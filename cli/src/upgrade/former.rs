@@ -27,6 +27,7 @@ use messages::message;
 use services::{FORMER, MODELS};
 
 use super::machine::Machine;
+use crate::machine_key;
 
 /// Folder of the data that an update may change, below the root.
 const STATE: &str = "var/lib/maru";
@@ -143,8 +144,8 @@ impl Former {
             let entries = self.entries()?;
             machine
                 .change(&mut || {
-                    remove(&data)?;
-                    remove(&tried)?;
+                    remove_state(&data)?;
+                    remove_state(&tried)?;
                     fs::create_dir(&data)
                 })
                 .with_context(|| message!("directory-not-made", path = data.display()))?;
@@ -237,7 +238,7 @@ impl Former {
     /// Ends a taken back update: what the new version left is removed.
     pub(super) fn clean(&self) {
         for name in ["data", "tried"] {
-            let _ = remove(&self.path(name));
+            let _ = remove_state(&self.path(name));
         }
     }
 
@@ -338,6 +339,13 @@ fn put(kept: &Path, place: &Path) -> io::Result<()> {
         fs::copy(kept, &beside)?;
     }
     fs::rename(beside, place)
+}
+
+/// Removes a folder of data, if there is one, and overwrites the machine's key in it: a passphrase that is set later would
+/// not protect what is left on the disk.
+fn remove_state(folder: &Path) -> io::Result<()> {
+    machine_key::overwrite_copy(folder)?;
+    remove(folder)
 }
 
 /// Removes a file or a folder, if there is one.

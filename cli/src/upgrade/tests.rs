@@ -260,6 +260,25 @@ async fn a_version_that_does_not_run_is_taken_back_and_one_sentence_says_why() {
     let again = finish(&machine.former(), &mut machine).await.unwrap_err();
     assert_eq!(format!("{again:#}"), said);
     assert_eq!(machine.files(), machine.before);
+    assert_eq!(machine.calls[5..], ["start"], "the first time may have ended before that");
+}
+
+/// The former version of the key is in the clear, and gets a passphrase later.
+#[tokio::test]
+async fn no_copy_of_the_machine_key_is_left_on_the_disk() {
+    for works in [true, false] {
+        let mut machine = TestMachine::new(works);
+        machine.write("var/lib/maru/machine-key.json", "key in the clear");
+        machine.write("var/lib/maru/former/data/machine-key.json", "of an earlier try");
+        let block = machine.at("block");
+        fs::hard_link(machine.at("var/lib/maru/former/data/machine-key.json"), &block).unwrap();
+
+        let _ = finish(&machine.former(), &mut machine).await;
+
+        assert!(fs::read(&block).unwrap().iter().all(|byte| *byte == 0), "{works}");
+        let key = fs::read_to_string(machine.at("var/lib/maru/machine-key.json")).unwrap();
+        assert_eq!(key, "key in the clear");
+    }
 }
 
 /// It is replaced by the agent, which runs, after `cp` has listed it.

@@ -75,7 +75,7 @@ async fn attempt(former: &Former, machine: &mut impl Machine) -> anyhow::Result<
     machine.start_and_judge().await
 }
 
-/// Takes an update back, from wherever it was; does nothing if that is done already, or there is none.
+/// Takes an update back, from wherever it was; if that is done already, only the start is left.
 ///
 /// # Errors
 ///
@@ -85,9 +85,11 @@ pub(super) async fn take_back(
     start: Start,
     machine: &mut impl Machine,
 ) -> anyhow::Result<()> {
-    let Some(stage) = former.stage()?.filter(|stage| *stage != Stage::Undone) else {
-        return Ok(());
-    };
+    let Some(stage) = former.stage()? else { return Ok(()) };
+    if stage == Stage::Undone {
+        // Whoever took it back may have ended before it started what it had stopped.
+        return if start == Start::Now { machine.start_former().await } else { Ok(()) };
+    }
     if start == Start::Now {
         machine.stop().await?;
     }

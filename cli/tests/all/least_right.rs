@@ -323,6 +323,10 @@ fn a_daily_backup_that_cannot_be_restored_is_an_error_and_deletes_no_older_one()
     }
     let spoiled = files().find(|path| *path != whole).expect("it stays, for whoever looks into it");
     assert!(whole.exists() && said.contains(spoiled.file_name().unwrap().to_str().unwrap()));
+    // Night after night it takes no more room, and is never the newest.
+    assert_eq!(home.instance.run(daily).unwrap().status.code(), Some(1));
+    assert_eq!(files().collect::<BTreeSet<_>>(), BTreeSet::from([whole, spoiled]));
+    assert!(folder.join("unverified.tar").exists());
     let scratch = home.instance.root.join("var/lib/maru/.verify");
     assert_eq!(fs::read_dir(scratch).unwrap().count(), 0, "what was restored is still there");
 }

@@ -79,14 +79,17 @@ fn an_update_that_was_cut_short_is_taken_back_before_the_services_start() {
 
 #[test]
 #[ignore = "needs: root, podman"]
-fn an_update_that_was_taken_back_leaves_no_door_closed() {
+fn an_update_that_was_taken_back_leaves_no_door_closed_and_no_service_stopped() {
     let home = unpacked();
-    home.sh("mkdir -p -m 700 /run/maru/telmeet; echo undone > /var/lib/maru/former/stage");
+    home.sh("mkdir -p -m 700 /run/maru/telmeet; echo undone > /var/lib/maru/former/stage
+        rm /run/fake/active; : > /run/calls");
 
     let done = home.run(&["upgrade"]);
 
     assert!(done.status.success(), "{done:?}");
     assert_eq!(home.sh("stat --format=%a /run/maru/telmeet").trim(), "2750");
+    let calls = home.file("/run/calls");
+    assert!(calls.contains("start --no-block maru.target") && !calls.contains("stop"), "{calls}");
 }
 
 #[test]
