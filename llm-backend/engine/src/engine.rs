@@ -11,6 +11,7 @@ mod event;
 mod fit;
 mod grammar;
 mod model;
+mod pieces;
 mod processor;
 mod prompt_batch;
 mod queue;
@@ -31,7 +32,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use self::{
     event::EVENTS_MAX,
@@ -49,8 +50,12 @@ pub(crate) use self::{
     shared::SlotGauge,
 };
 
-/// Stack size of the thread: llama.cpp builds its graphs on the stack.
-const STACK: usize = 8 << 20;
+/// Stack size of a thread that calls llama.cpp: it builds graphs on the stack, and reads texts with recursion.
+pub const STACK: usize = 8 << 20;
+
+/// How many texts are made into tokens at once: that of 4 MiB takes a hundred times as much for a moment, and goes on
+/// after its client has left.
+const READERS: usize = 2;
 
 /// A handle on the engine; cheap to clone.
 #[derive(Clone)]
@@ -78,6 +83,7 @@ impl Engine {
             model: watch::Sender::new(None),
             is_standby: AtomicBool::new(false),
             tasks: AtomicU64::new(0),
+            reading: Arc::new(Semaphore::new(READERS)),
         }));
         let (ended, end) = oneshot::channel();
         let shared = Arc::clone(&engine.0);
@@ -119,6 +125,12 @@ impl Engine {
             return model.wait_for(Option::is_some).await.ok()?.clone();
         }
         self.model()
+    }
+
+    /// The permit to make a text into tokens, for whoever does it to hold; the first who wait get it first. [`None`]
+    /// never, as nothing closes the semaphore.
+    pub(crate) async fn may_read(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0.reading).acquire_owned().await.ok()
     }
 
     /// The state of each slot.

@@ -47,6 +47,15 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// The model's vocabulary has no token for some bytes, such as those of an emoji.
+    #[error(
+        "cannot use the model {}: its vocabulary has no token for some characters; choose another model",
+        .path.display()
+    )]
+    Vocabulary {
+        /// The file.
+        path: PathBuf,
+    },
     /// There is too little memory for the conversations that were asked for.
     #[error(
         "not enough memory for {slots} conversations of {ctx} tokens; {fits} tokens fit: lower --ctx or --slots, or choose a smaller --cache-type"

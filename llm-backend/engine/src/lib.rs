@@ -26,6 +26,8 @@ pub mod thinking;
 #[cfg(feature = "llama")]
 pub use daemon::{Ended, run};
 #[cfg(feature = "llama")]
+pub use engine::STACK;
+#[cfg(feature = "llama")]
 pub use error::Error;
 #[cfg(feature = "llama")]
 pub use options::Options;

@@ -9,7 +9,7 @@ use std::{
 
 use chassis::{failure, log::LevelFilter};
 use clap::Parser as _;
-use maru_llm::{Ended, Options, run};
+use maru_llm::{Ended, Options, STACK, run};
 
 /// Where llama.cpp's lines come from.
 const LLAMA: &str = "llama-cpp-2";
@@ -21,7 +21,8 @@ fn main() -> ExitCode {
     let is_detailed = options.log.is_detailed(LLAMA);
     let most = if is_detailed { LevelFilter::WARN } else { LevelFilter::OFF };
     options.log.clone().start(&[(LLAMA, most)]);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().thread_stack_size(STACK).enable_all().build();
     let ended = match runtime {
         Ok(runtime) => runtime.block_on(run(options)).map_err(Box::<dyn Error>::from),
         Err(error) => Err(error.into()),

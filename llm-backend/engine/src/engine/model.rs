@@ -1,22 +1,25 @@
 //! The model: its file, its vocabulary and its chat template.
 
-use std::{fs::File, io::BufReader, path::Path};
+use std::{collections::HashSet, ffi::CStr, fs::File, io::BufReader, path::Path};
 
 use chat_vocabulary::{Message, Role};
 use jiff::Zoned;
 use llama_cpp_2::{
     llama_backend::LlamaBackend,
-    model::{LlamaModel, RopeType, params::LlamaModelParams},
+    model::{LlamaModel, RopeType, VocabType, params::LlamaModelParams},
     token::LlamaToken,
 };
 
-use super::tokens::Tokens;
+use super::{pieces::pieces, tokens::Tokens};
 use crate::{
     Error,
     template::{ChatTemplate, PromptMessage, TemplateError},
     thinking::Thinking,
 };
 
+/// Families whose cache has no positions that can be moved, whatever their kind of rotation is (`get_can_shift` of
+/// llama.cpp's caches).
+const FIXED: [&[u8]; 2] = [b"step35", b"deepseek4"];
 /// Inserted after the first character of a control token in a person's text: ZERO WIDTH SPACE.
 const BREAK: char = '\u{200b}';
 
@@ -51,10 +54,10 @@ pub(crate) enum PromptError {
     NoToken,
     /// It does not fit.
     #[error(
-        "the request ({tokens} tokens) exceeds the available context size ({ctx} tokens); shorten it or start a new conversation"
+        "the request (at least {tokens} tokens) exceeds the available context size ({ctx} tokens); shorten it or start a new conversation"
     )]
     TooLong {
-        /// Tokens of the request.
+        /// Tokens of the request, as far as it was read.
         tokens: usize,
         /// Tokens of the context.
         ctx: u32,
@@ -73,6 +76,9 @@ impl Model {
         let llama = LlamaModel::load_from_file(&backend, path, &params)
             .map_err(|_| Error::Load { path: path.to_owned() })?;
         let vocab = llama.vocab();
+        if !knows_all_bytes(&llama) {
+            return Err(Error::Vocabulary { path: path.to_owned() });
+        }
         let control = vocab
             .tokens()
             .filter(|&token| vocab.is_control(token))
@@ -120,7 +126,17 @@ impl Model {
     /// Makes a prompt of a text that is one already: control tokens in it are control tokens.
     pub(crate) fn raw_prompt(&self, text: &str) -> Result<Tokens, PromptError> {
         let vocab = self.llama.vocab();
-        let mut tokens = Tokens::from(vocab.tokenize(text.as_bytes(), true, true));
+        // The other kinds of vocabulary have no rule for words, and would begin each piece with a space.
+        let has_words = vocab.vocab_type() == VocabType::BPE;
+        let pieces = if has_words { pieces(text, &self.control) } else { vec![text] };
+        let mut tokens = Tokens::default();
+        for (at, piece) in pieces.into_iter().enumerate() {
+            tokens.append(&Tokens::from(vocab.tokenize(piece.as_bytes(), at == 0, true)));
+            // The rest would take its time for nothing.
+            if tokens.len() > self.ctx as usize {
+                break;
+            }
+        }
         // The template and the vocabulary may both begin with it.
         if tokens.starts_with(&[vocab.bos(); 2]) {
             tokens = tokens.without_first();
@@ -153,7 +169,9 @@ impl Model {
     /// Whether the cache can be shifted, so that a conversation can drop its older half and continue.
     pub(super) fn can_shift(&self) -> bool {
         let moves = matches!(self.llama.rope_type(), Some(RopeType::Norm | RopeType::NeoX));
-        moves && !self.llama.is_recurrent() && !self.llama.is_hybrid()
+        let family = self.llama.meta_val_str("general.architecture");
+        let is_fixed = family.is_ok_and(|family| FIXED.contains(&family.as_bytes()));
+        moves && !is_fixed && !self.llama.is_recurrent() && !self.llama.is_hybrid()
     }
 
     /// Tokens that each conversation may hold.
@@ -183,6 +201,21 @@ pub(super) fn check(path: &Path) -> Result<(gguf::Header, u64), Error> {
         Err(gguf::Error::Read(source)) => Err(unreadable(source)),
         Err(source) => Err(Error::Model { path: path.to_owned(), source }),
     }
+}
+
+/// Whether there is a token for each byte of a text. llama.cpp ends the process at the first character without one, if
+/// the vocabulary is of SentencePiece's kind (`byte_to_token` in `llama-vocab.cpp`).
+fn knows_all_bytes(llama: &LlamaModel) -> bool {
+    let vocab = llama.vocab();
+    if vocab.vocab_type() != VocabType::SPM {
+        return true;
+    }
+    let texts = vocab.tokens().filter_map(|token| vocab.text(token));
+    let short: HashSet<&[u8]> =
+        texts.map(CStr::to_bytes).filter(|text| text.len() <= "<0x00>".len()).collect();
+    (0..=u8::MAX).all(|byte| {
+        short.contains(format!("<0x{byte:02X}>").as_bytes()) || short.contains([byte].as_slice())
+    })
 }
 
 /// Breaks up every control token in a text.

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
 };
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::{model::Model, queue::JobQueue};
 
@@ -45,4 +45,6 @@ pub(super) struct Shared {
     /// Whether it is loaded when somebody asks for it.
     pub(super) is_standby: AtomicBool,
     pub(super) tasks: AtomicU64,
+    /// Permits to make a text into tokens.
+    pub(super) reading: Arc<Semaphore>,
 }

@@ -17,13 +17,19 @@ impl Tokens {
 
     /// Appends a token.
     pub(super) fn push(&mut self, token: LlamaToken) {
-        if self.0.len() == self.0.capacity() {
-            let mut more = Vec::with_capacity(2 * self.0.len().max(64));
+        self.append(&[token]);
+    }
+
+    /// Appends tokens.
+    pub(super) fn append(&mut self, tokens: &[LlamaToken]) {
+        let len = self.0.len() + tokens.len();
+        if len > self.0.capacity() {
+            let mut more = Vec::with_capacity(len.max(2 * self.0.len()).max(128));
             more.extend_from_slice(&self.0);
             // What is left behind is zeroed here.
             drop(Self(std::mem::replace(&mut self.0, more)));
         }
-        self.0.push(token);
+        self.0.extend_from_slice(tokens);
     }
 
     fn wipe(&mut self) {

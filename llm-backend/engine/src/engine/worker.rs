@@ -354,14 +354,16 @@ impl<'a> Worker<'a> {
         if slot.position() < ctx {
             return;
         }
-        let (sequence, dropped) = (i32::try_from(id).unwrap_or(0), ctx / 2);
+        let dropped = ctx / 2;
         let removed =
             self.context.clear_kv_cache_seq(u32::try_from(id).ok(), Some(0), Some(dropped));
-        let moved =
-            self.context.kv_cache_seq_add(sequence, Some(dropped), None, -(dropped.cast_signed()));
-        match (removed, moved) {
-            (Ok(true), Ok(())) => slot.shifted(dropped),
-            _ => self.end(id, Event::Failed),
+        // Even if it does not go on, what is left of it is not its beginning.
+        slot.shifted(dropped);
+        let back = -dropped.cast_signed();
+        let moved = matches!(removed, Ok(true))
+            && self.context.kv_cache_seq_add(sequence(id), Some(dropped), None, back).is_ok();
+        if !moved {
+            self.end(id, Event::Failed);
         }
     }
 

@@ -76,8 +76,10 @@ async fn answer(engine: Engine, mut body: Body, kind: Kind) -> Result<Response, 
     let thinking = if is_free { model.thinking() } else { Thinking::Never };
     let splitter = ThinkingSplitter::new(thinking);
 
-    // A long text takes a while to tokenize, a large schema to be made ready.
+    // A long text takes a while to tokenize, a large schema to be made ready, and neither ends when the client leaves.
+    let permit = engine.may_read().await;
     let ready = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
         let grammar = body.grammar.map(|text| Grammar::new(&model, &text).ok_or(ApiError::Engine));
         let prompt = match kind {
             Kind::Chat => model.prompt(&body.chat.messages)?,

@@ -11,6 +11,7 @@ mod shape;
 mod standby;
 mod support;
 mod surroundings;
+mod vocabulary;
 
 use std::time::{Duration, Instant};
 

@@ -238,7 +238,9 @@ async fn what_a_schema_counts_is_counted_by_the_engine() {
     }
 }
 
-async fn tiny(change: impl FnOnce(model_sample::Gguf) -> model_sample::Gguf) -> Engine {
+pub(super) async fn tiny_engine(
+    change: impl FnOnce(model_sample::Gguf) -> model_sample::Gguf,
+) -> Engine {
     let root = tempfile::tempdir().unwrap();
     let bytes = change(model_sample::tiny()).bytes();
     std::fs::write(root.path().join("model.gguf"), bytes).unwrap();
@@ -289,7 +291,8 @@ async fn a_raw_prompt_is_continued_without_a_template() {
 async fn thoughts_arrive_as_thoughts() {
     let template = "{{ messages[0].content }}<|im_end|><think>\n";
     let key = "tokenizer.chat_template";
-    let engine = tiny(|it| it.with(key, model_sample::Value::Text(template.to_owned()))).await;
+    let engine =
+        tiny_engine(|it| it.with(key, model_sample::Value::Text(template.to_owned()))).await;
     let options = Options { seed: Some(1), ignore_eos: true, ..options(9) };
     let messages = vec![Message::user("a")];
     let request = ChatRequest { messages, options, ..ChatRequest::default() };
@@ -315,7 +318,7 @@ async fn a_format_that_the_model_has_no_token_for_is_one_clear_error() {
     let Some((_, model_sample::Value::Texts(mut words))) = entry else { panic!("no words") };
     words[usize::from(b'q')] = "none".to_owned();
     let words = model_sample::Value::Texts(words);
-    let engine = tiny(|it| it.with(key, words)).await;
+    let engine = tiny_engine(|it| it.with(key, words)).await;
     let mut body = json!({ "messages": [{ "role": "user", "content": "a" }],
         "response_format": { "type": "json_object", "schema": { "const": "q" } } });
     let (status, answer) = engine.post(&body).await;
