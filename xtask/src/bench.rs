@@ -129,7 +129,7 @@ impl Task {
         );
         ensure!(
             is_coordinator || args.coordinator == coordinator::Args::default(),
-            "only `cargo xtask bench coordinator` has --agents, --shape, --url, --key and --pid: leave them out"
+            "only `cargo xtask bench coordinator` has --agents, --shape, --url, --key, --pid, --life and --seed: leave them out"
         );
         ensure!(
             args.peers.is_empty() || has_peers || matches!(args.what, Benchmark::Gateway),
@@ -245,7 +245,7 @@ impl Task {
             Self::Engine(args, rounds) => engine::run(args, *rounds)?,
             Self::Memory => memory::run()?.into(),
             Self::Rooms => rooms::run()?.into(),
-            Self::Coordinator(args, rounds) => coordinator::run(args, *rounds)?.into(),
+            Self::Coordinator(args, rounds) => coordinator::run(args, *rounds)?,
             Self::Sealed => sealed::run()?.into(),
             Self::Tunnel(peers, effort) => tunnel::run(peers, *effort)?,
             Self::Paths(places, rounds) => paths::run(places, *rounds)?,
@@ -391,6 +391,11 @@ mod tests {
         assert!(refused(&Args { stored, ..args(Benchmark::Chat, &[], None, false) }));
         assert!(!refused(&args(Benchmark::Engine, &[], Some(2), false)));
         assert!(refused(&args(Benchmark::Engine, &["maru"], None, false)));
+        let coordinator = coordinator::Args { life: Some(600), ..coordinator::Args::default() };
+        let lives =
+            |what| Args { coordinator: coordinator.clone(), ..args(what, &[], None, false) };
+        assert!(!refused(&lives(Benchmark::Coordinator)));
+        assert!(refused(&lives(Benchmark::Tunnel)));
         let engine = engine::Args { long: Some(2_000), ..engine::Args::default() };
         let long = |what| Args { engine: engine.clone(), ..args(what, &[], None, false) };
         assert!(!refused(&long(Benchmark::Engine)));

@@ -46,6 +46,15 @@ pub(crate) struct Args {
     programs: Option<PathBuf>,
 }
 
+/// Packs the programs in a folder for this machine's architecture, and returns the folder of the packages.
+pub(crate) fn pack(programs: PathBuf) -> Result<PathBuf> {
+    let out = workspace::target()?.join("packages");
+    let (out, programs) = (Some(out), Some(programs));
+    let args = Args { arch: Architecture::Amd64, out, programs };
+    run(&args)?;
+    Ok(args.out.unwrap_or_default())
+}
+
 /// Builds the programs and packs them.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let arch = args.arch;

@@ -9,20 +9,26 @@ mod needs;
 mod peers;
 mod stage;
 
-use std::process::{ExitCode, Stdio};
+use std::{
+    path::Path,
+    process::{ExitCode, Stdio},
+};
 
 use anyhow::{Context as _, Result, ensure};
 
 use crate::{
     build, check, fuzz, interop, model,
     nextest::{self, Verdict},
-    packages, sabotage, workspace,
+    package, packages, sabotage, vm, workspace,
 };
 use budget::{Budget, Part};
 use flaky::FlakyList;
 use peers::Peers;
 pub(crate) use peers::build as build_peers;
 use stage::{Count, Stages};
+
+/// In one of so many turns the packages are tried under systemd.
+const PACKAGES_TURNS: usize = 4;
 
 /// Arguments of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
@@ -49,7 +55,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 
     let mut ok = stages.run("build", || build::all().map(|()| Count::default()));
     stages.limit(Budget::of_run());
-    let part = stages.part(workspace::turn(&workspace::root())?);
+    let turn = workspace::turn(&workspace::root())?;
+    let part = stages.part(turn);
     if let Some(Part { which, parts }) = part {
         println!(
             "this machine is slow: part {which} of {parts} of the tests, chosen by the commit"
@@ -77,16 +84,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         }
     }
     if is_whole {
-        ok &= stages.run_if_time("up", 0.06, demonstration::run);
-        ok &= stages.run_if_time("doctests", 0.01, doctests);
-        let models = || clients(|| interop::models_stage(&model));
-        ok &= stages.run_if_time("clients of models", 0.06, models);
-        let openclaw = || clients(|| interop::openclaw_stage(&model));
-        ok &= stages.run_if_time("client of OpenClaw", 0.06, openclaw);
-        let rooms = || clients(|| interop::matrix_stage(&model));
-        ok &= stages.run_if_time("clients of rooms", 0.13, rooms);
-        ok &= stages.run_if_time("bench sealed", 0.01, bench::sealed);
-        ok &= stages.run_if_time("bench tunnel", 0.03, bench::tunnel);
+        ok &= whole(&mut stages, &model, turn);
     }
     if let Some(fuzzing) = fuzzing {
         let seconds = args.fuzz_seconds;
@@ -98,6 +96,37 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         ok = false;
     }
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What uses the programs as people do, and measures them; whether nothing failed.
+fn whole(stages: &mut Stages, model: &Path, turn: usize) -> bool {
+    let mut ok = stages.run_if_time("up", 0.06, demonstration::run);
+    ok &= stages.run_if_time("doctests", 0.01, doctests);
+    let models = || clients(|| interop::models_stage(model));
+    ok &= stages.run_if_time("clients of models", 0.06, models);
+    let openclaw = || clients(|| interop::openclaw_stage(model));
+    ok &= stages.run_if_time("client of OpenClaw", 0.06, openclaw);
+    let rooms = || clients(|| interop::matrix_stage(model));
+    ok &= stages.run_if_time("clients of rooms", 0.13, rooms);
+    ok &= stages.run_if_time("bench sealed", 0.01, bench::sealed);
+    ok &= stages.run_if_time("bench tunnel", 0.03, bench::tunnel);
+    ok &= stages.run_if_time("life of a network", 0.03, bench::life);
+    // Slow, and what it tries rarely breaks.
+    if turn.is_multiple_of(PACKAGES_TURNS) {
+        ok &= stages.run_if_time("packages under systemd", 0.5, under_systemd);
+    }
+    ok
+}
+
+/// The packages of what was built, in an emulated machine with Debian 13.
+fn under_systemd() -> Result<Count> {
+    if !needs::met("root", &workspace::root()) {
+        println!("skipped: a machine with Debian 13 is made by root");
+        return Ok(Count { skipped: 1, ..Count::default() });
+    }
+    let programs = lab::binary("maru")?;
+    let programs = programs.parent().context("a program is in a folder")?;
+    vm::essential(package::pack(programs.to_owned())?).map(Count::passed)
 }
 
 /// Runs every test that this machine can run, including those with namespaces, containers and the real model. Tests

@@ -2,6 +2,8 @@
 //!
 //! Coordinator and agents share the machine's processors, so only figures of the same machine can be compared.
 
+mod life;
+
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
@@ -10,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{
     numbers::{median, round},
-    report::{Report, row},
+    report::{Outcome, Report, row},
 };
 use crate::{progress::Step, stop};
 
@@ -49,24 +51,41 @@ pub(super) enum Shape {
 pub(super) struct Args {
     /// Agents of the coordinator [default: 300 of a mesh, 1000 of a star]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=10_000))]
-    agents: Option<u32>,
+    pub(super) agents: Option<u32>,
     /// Who sees whom at the coordinator [default: mesh]
     #[arg(long, value_enum)]
-    shape: Option<Shape>,
+    pub(super) shape: Option<Shape>,
     /// Measure the coordinator at this URL (http://) instead of Maru's; its policy must let all see all
     #[arg(long, value_name = "URL", requires = "key", conflicts_with = "shape")]
     pub(super) url: Option<String>,
     /// Reusable pre-auth key of that coordinator, whose devices need no approval
     #[arg(long, value_name = "KEY", requires = "url")]
-    key: Option<String>,
+    pub(super) key: Option<String>,
     /// Process of that coordinator, to read its processor time and memory
     #[arg(long, value_name = "PID", requires = "url")]
-    pid: Option<u32>,
+    pub(super) pid: Option<u32>,
+    /// Instead of measuring single changes, let the network live so many seconds: nodes roam, join and leave, keys expire, the
+    /// policy is replaced [default: 600]
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "600",
+        value_parser = clap::value_parser!(u32).range(10..=86_400), conflicts_with = "rounds")]
+    pub(super) life: Option<u32>,
+    /// What happens in that time, the same for the same number [default: 28]
+    #[arg(long, value_name = "N", requires = "life")]
+    pub(super) seed: Option<u64>,
 }
 
-/// Measures in `rounds`.
-pub(super) fn run(args: &Args, rounds: Option<u32>) -> Result<Report> {
+/// Measures what is asked for.
+pub(super) fn run(args: &Args, rounds: Option<u32>) -> Result<Outcome> {
     let shape = args.shape.unwrap_or_default();
+    let Some(seconds) = args.life else { return Ok(changes(args, shape, rounds)?.into()) };
+    let step = Step::new(&format!("the network lives {seconds} seconds"));
+    let result = measure(args, shape)?;
+    step.done(&format!("the network has lived {seconds} seconds"));
+    Ok(life::outcome(result))
+}
+
+/// Measures single changes in `rounds`.
+fn changes(args: &Args, shape: Shape, rounds: Option<u32>) -> Result<Report> {
     let rounds = if args.url.is_some() { 1 } else { rounds.unwrap_or(ROUNDS) };
     let results = (1..=rounds).map(|round| {
         stop::check()?;
@@ -84,10 +103,11 @@ pub(super) fn run(args: &Args, rounds: Option<u32>) -> Result<Report> {
         table.push(row([what, &cell]));
     }
     let count = results.first().map_or(&Value::Null, |result| &result["agents"]);
-    let notes = vec![
+    let mut notes = vec![
         format!("{count} agents, {rounds} rounds; they run on one thread of the same processors"),
         "each update is of another agent, within its first ten changes".to_owned(),
     ];
+    notes.extend(results.first().and_then(life::left_out));
     Ok(Report { unit: "as named", results: json!({ "rounds": results }), table, notes })
 }
 
@@ -107,6 +127,8 @@ fn measure(args: &Args, shape: Shape) -> Result<Value> {
         Shape::Mesh => ("mesh", 300),
     };
     load.args(["--shape", name, "--agents", &args.agents.unwrap_or(usual).to_string()]);
+    load.args(args.life.map(|seconds| format!("--life={seconds}")));
+    load.args(args.seed.map(|seed| format!("--seed={seed}")));
     let out = load.output().context("cannot run the agents")?;
     let said = String::from_utf8_lossy(&out.stderr);
     ensure!(out.status.success(), "the agents failed: {}", said.trim());

@@ -37,6 +37,20 @@ pub(super) fn tunnel() -> Result<Count> {
     Ok(Count::passed(1))
 }
 
+/// A short life of a small network: nothing that the coordinator acknowledged is missing at its end, nor after a kill. It is
+/// another one with each commit.
+pub(super) fn life() -> Result<Count> {
+    let mut load = Command::new(lab::binary("examples/control_load")?);
+    load.arg("--program").arg(lab::binary("maru-coordinator")?);
+    let seed = workspace::turn(&workspace::root())?.to_string();
+    let out = load.args(["--agents", "12", "--life", "20", "--seed", &seed]).output()?;
+    ensure!(out.status.success(), "seed {seed}: {}", String::from_utf8_lossy(&out.stderr));
+    let result: Value = serde_json::from_slice(&out.stdout)?;
+    let has_lived = result["counts"]["endpoints_seen"].as_u64().is_some_and(|seen| seen > 0);
+    ensure!(has_lived && result["compared_after_restart"] == true, "seed {seed}: {result}");
+    Ok(Count::passed(1))
+}
+
 fn report(args: &[&str]) -> Result<Value> {
     let mut bench = Command::new(lab::binary("xtask")?);
     let out = bench.arg("bench").args(args).args(["--json", "--no-build"]).output()?;

@@ -1,10 +1,9 @@
 //! One agent.
 
 use std::{
-    collections::HashSet,
     net::{Ipv4Addr, SocketAddr},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU16, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -15,7 +14,7 @@ use chassis::body::{frame, whole};
 use control_protocol::{
     CAPABILITY_VERSION,
     frame::{Decoder, MAX_BODY_LEN},
-    key::{DiscoPublic, MachinePrivate, MachinePublic, NodePrivate},
+    key::{DiscoPublic, MachinePrivate, MachinePublic, NodePrivate, NodePublic},
     map::{self, Hostinfo, MapRequest, MapResponse, ZSTD},
     register::{self, Auth, RegisterRequest, RegisterResponse},
 };
@@ -32,7 +31,7 @@ use tokio::{
     sync::mpsc,
 };
 
-use crate::Failure;
+use crate::{Failure, network_map::NetworkMap};
 
 /// Longest time for a handshake or an answer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
@@ -40,6 +39,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 const ANSWER_MAX: usize = 1 << 20;
 /// Port of an agent's first endpoint.
 const PORT: u16 = 41_641;
+/// The expiry of a request that logs out: a time in the past.
+const LOGOUT: &str = "1970-01-01T00:02:03Z";
 /// Longest wait of a stock client between two attempts (tailscale 1.100, `backoff.NewBackoff`).
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
@@ -57,10 +58,21 @@ pub(crate) struct Progress {
     channel: Mutex<Option<Channel>>,
     /// Port of its endpoint.
     port: AtomicU16,
-    /// Peers in its map.
-    pub(crate) peers: AtomicUsize,
+    map: Mutex<NetworkMap>,
     /// First maps that it has received.
     pub(crate) maps: AtomicUsize,
+}
+
+impl Progress {
+    /// Its map.
+    pub(crate) fn map(&self) -> MutexGuard<'_, NetworkMap> {
+        self.map.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The channel of its map stream.
+    fn channel(&self) -> MutexGuard<'_, Option<Channel>> {
+        self.channel.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A port, which stands in a new endpoint or a new filter, has reached an agent.
@@ -96,6 +108,37 @@ impl Agent {
             key,
             progress: Arc::new(progress),
         })
+    }
+
+    /// Another machine that joins with the same key.
+    pub(crate) fn successor(&self) -> Result<Self, Failure> {
+        Self::new(self.index, self.key.clone())
+    }
+
+    /// The same machine and endpoint with another node key.
+    pub(crate) fn renewed(&self) -> Result<Self, Failure> {
+        let port = self.progress.port.load(Ordering::Relaxed).into();
+        let progress = Arc::new(Progress { port, ..Progress::default() });
+        Ok(Self { node: NodePrivate::generate()?, progress, ..self.clone() })
+    }
+
+    pub(crate) fn node_key(&self) -> NodePublic {
+        self.node.public()
+    }
+
+    /// The endpoint that it tells.
+    pub(crate) fn endpoint(&self) -> SocketAddr {
+        ([192, 0, 2, 1], self.progress.port.load(Ordering::Relaxed)).into()
+    }
+
+    /// Sets the port of the endpoint that it tells next.
+    pub(crate) fn set_port(&self, port: u16) {
+        self.progress.port.store(port, Ordering::Relaxed);
+    }
+
+    /// Drops its channel, which closes when its map stream has ended.
+    pub(crate) fn hang_up(&self) {
+        *self.progress.channel() = None;
     }
 
     /// An address of `127.0.0.0/8` that no other agent has.
@@ -136,35 +179,53 @@ impl Agent {
     }
 
     pub(crate) async fn register(&self, place: &Location) -> Result<(), Failure> {
-        let request = RegisterRequest {
-            version: CAPABILITY_VERSION,
-            node_key: self.node.public(),
-            hostinfo: Some(self.hostinfo()),
-            auth: Some(Auth { auth_key: self.key.clone() }),
-            ..RegisterRequest::default()
-        };
-        let response = self.connect(place).await?.post(register::PATH, &request).await?;
-        let body = whole(response.into_body(), ANSWER_MAX, PATIENCE).await?;
-        let response: RegisterResponse = serde_json::from_slice(&body)?;
+        let response = self.ask(place, None).await?;
         if !response.machine_authorized {
             return Err(format!("an agent may not join: {}", response.error).into());
         }
         Ok(())
     }
 
+    /// Logs out, which expires its node key.
+    pub(crate) async fn log_out(&self, place: &Location) -> Result<(), Failure> {
+        let response = self.ask(place, Some(LOGOUT.to_owned())).await?;
+        if !response.error.is_empty() {
+            return Err(format!("an agent may not log out: {}", response.error).into());
+        }
+        Ok(())
+    }
+
+    /// Sends a request to register, with an expiry if it logs out.
+    async fn ask(
+        &self,
+        place: &Location,
+        expiry: Option<String>,
+    ) -> Result<RegisterResponse, Failure> {
+        let request = RegisterRequest {
+            version: CAPABILITY_VERSION,
+            node_key: self.node.public(),
+            hostinfo: Some(self.hostinfo()),
+            auth: Some(Auth { auth_key: self.key.clone() }),
+            expiry,
+            ..RegisterRequest::default()
+        };
+        let response = self.connect(place).await?.post(register::PATH, &request).await?;
+        let body = whole(response.into_body(), ANSWER_MAX, PATIENCE).await?;
+        Ok(serde_json::from_slice(&body)?)
+    }
+
     /// Moves to an endpoint with this port, and tells it over the channel of its map stream.
     pub(crate) async fn moves(&self, port: u16) -> Result<(), Failure> {
-        self.progress.port.store(port, Ordering::Relaxed);
-        let channel = self.progress.channel.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.set_port(port);
+        let channel = self.progress.channel().clone();
         self.tell(&mut channel.ok_or("an agent has no channel")?).await
     }
 
     /// Tells its endpoint.
     async fn tell(&self, channel: &mut Channel) -> Result<(), Failure> {
-        let port = self.progress.port.load(Ordering::Relaxed);
         let request = MapRequest {
             hostinfo: Some(self.hostinfo()),
-            endpoints: vec![([192, 0, 2, 1], port).into()],
+            endpoints: vec![self.endpoint()],
             endpoint_types: vec![1],
             omit_peers: true,
             ..self.map_request()
@@ -205,43 +266,43 @@ impl Agent {
     async fn stream(&self, place: &Location, marks: &Marks) -> Result<(), Failure> {
         let mut channel = self.connect(place).await?;
         self.tell(&mut channel).await?;
-        *self.progress.channel.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(channel.clone());
+        *self.progress.channel() = Some(channel.clone());
         let request = MapRequest { stream: true, ..self.map_request() };
         let mut body = channel.post(map::PATH, &request).await?.into_body();
-        let (mut decoder, mut peers) = (Decoder::new(MAX_BODY_LEN), HashSet::new());
+        let mut decoder = Decoder::new(MAX_BODY_LEN);
         while let Some(frame) = frame(&mut body).await {
             decoder.handle_bytes(frame?.data_ref().ok_or("trailers")?);
             while let Some(body) = decoder.poll_body()? {
                 let json = zstd::stream::decode_all(&*body)?;
-                self.receive(serde_json::from_slice(&json)?, &mut peers, marks);
+                self.receive(serde_json::from_slice(&json)?, marks);
             }
         }
         Ok(())
     }
 
-    fn receive(&self, response: MapResponse, peers: &mut HashSet<i64>, marks: &Marks) {
-        if response.peers.is_some() {
+    fn receive(&self, response: MapResponse, marks: &Marks) {
+        let port = marks.awaited.load(Ordering::Relaxed);
+        let (is_first, is_told) = (response.peers.is_some(), shows(&response, port));
+        self.progress.map().update(response);
+        if is_first {
             self.progress.maps.fetch_add(1, Ordering::Relaxed);
         }
-        let nodes = response.peers.iter().flatten().chain(&response.peers_changed);
-        peers.extend(nodes.map(|peer| peer.id));
-        for id in &response.peers_removed {
-            peers.remove(id);
-        }
-        self.progress.peers.store(peers.len(), Ordering::Relaxed);
-        let port = marks.awaited.load(Ordering::Relaxed);
-        let whole = response.peers_changed.iter().flat_map(|peer| &peer.endpoints);
-        let patches = response.peers_changed_patch.iter();
-        let patched = patches.flat_map(|patch| patch.endpoints.iter().flatten());
-        let filters = response.packet_filters.iter().flat_map(|filters| filters.values().flatten());
-        let rules = filters.chain(&response.packet_filter).flatten();
-        let opened = rules.flat_map(|rule| &rule.dst_ports).map(|opened| opened.ports.last);
-        let told = whole.chain(patched).map(SocketAddr::port).chain(opened);
-        if told.into_iter().any(|told| told == port) {
+        if is_told {
             let _ = marks.told.send(Notification { port, at: Instant::now() });
         }
     }
+}
+
+/// Whether a port stands in a changed endpoint or at the end of what a filter opens.
+fn shows(response: &MapResponse, port: u16) -> bool {
+    let whole = response.peers_changed.iter().flat_map(|peer| &peer.endpoints);
+    let patches = response.peers_changed_patch.iter();
+    let patched = patches.flat_map(|patch| patch.endpoints.iter().flatten());
+    let filters = response.packet_filters.iter().flat_map(|filters| filters.values().flatten());
+    let rules = filters.chain(&response.packet_filter).flatten();
+    let opened = rules.flat_map(|rule| &rule.dst_ports).map(|opened| opened.ports.last);
+    let mut told = whole.chain(patched).map(SocketAddr::port).chain(opened);
+    told.any(|told| told == port)
 }
 
 /// What agents look for in their maps.
@@ -251,6 +312,14 @@ pub(crate) struct Marks {
     pub(crate) awaited: Arc<AtomicU16>,
     /// Receives that an agent has seen it.
     pub(crate) told: mpsc::UnboundedSender<Notification>,
+}
+
+impl Marks {
+    /// Looks for no port: none is 0.
+    pub(crate) fn none() -> Self {
+        let (told, _) = mpsc::unbounded_channel();
+        Self { awaited: Arc::new(AtomicU16::new(0)), told }
+    }
 }
 
 impl Channel {

@@ -8,8 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use chassis::body::whole;
-use control_protocol::key_response::KeyResponse;
+use control_protocol::{key::MachinePublic, key_response::KeyResponse};
 use http_body_util::Full;
 use hyper::{Method, Request, client::conn::http1};
 use hyper_util::rt::TokioIo;
@@ -28,6 +29,8 @@ use crate::{
 const ANSWER_MAX: usize = 64 << 20;
 /// Tag of the home.
 const HOME: &str = "tag:home";
+/// How long the agents may join with a key, in seconds: longer than any run.
+const KEY_LIFE_S: u64 = 7 * 24 * 60 * 60;
 
 /// The coordinator.
 pub(crate) struct Target {
@@ -72,12 +75,13 @@ impl Target {
         fs::write(etc.join("coordinator.toml"), settings)?;
         let child = spawn(program, root.path())?;
         let own = OwnCoordinator { program: program.to_owned(), root, child, shape };
-        let (server, pid) = (server_key(address).await?, own.child.id());
+        let host = address.to_string();
+        let (server, pid) = (server_key(address, &host).await?, own.child.id());
         own.allow(u16::MAX).await?;
         for person in 0..agents.div_ceil(Shape::EACH) {
             own.admin(Method::POST, "/users", json!({ "name": name(person) })).await?;
         }
-        let place = Location { address, host: address.to_string(), server };
+        let place = Location { address, host, server };
         Ok(Self { place, pid, kind: Kind::Own(Box::new(own)) })
     }
 
@@ -92,12 +96,44 @@ impl Target {
         let port = url.port_u16().unwrap_or(80);
         let address = lookup_host((host.trim_matches(['[', ']']), port)).await?.next();
         let address = address.ok_or("the coordinator's name has no address")?;
-        let place = Location {
-            address,
-            host: format!("{host}:{port}"),
-            server: server_key(address).await?,
-        };
+        let host = format!("{host}:{port}");
+        let server = server_key(address, &host).await?;
+        let place = Location { address, host, server };
         Ok(Self { place, pid, kind: Kind::Named(key.to_owned()) })
+    }
+
+    /// Whether its admin can be asked: only of Maru's, which this has started.
+    pub(crate) fn has_admin(&self) -> bool {
+        matches!(self.kind, Kind::Own(_))
+    }
+
+    /// What cannot be measured of it.
+    pub(crate) fn left_out(&self) -> Vec<&'static str> {
+        let without_admin = ["policies", "the compilation of a policy", "the restart"];
+        let without_process = ["processor time", "memory"];
+        let admin = without_admin.into_iter().filter(|_| !self.has_admin());
+        admin.chain(without_process.into_iter().filter(|_| self.pid.is_none())).collect()
+    }
+
+    /// The file of its database, if it is known.
+    pub(crate) fn database(&self) -> Option<PathBuf> {
+        match &self.kind {
+            Kind::Named(_) => None,
+            Kind::Own(own) => Some(own.root.path().join("var/lib/maru/coordinator/db.sqlite")),
+        }
+    }
+
+    /// Asks its admin API.
+    pub(crate) async fn admin(
+        &self,
+        method: Method,
+        path: &str,
+        body: Value,
+    ) -> Result<Value, Failure> {
+        match &self.kind {
+            Kind::Named(_) => Err("only a coordinator that was started here has an admin".into()),
+            Kind::Own(own) => own.admin(method, path, body).await,
+        }
     }
 
     /// The keys with which so many agents join, in their order.
@@ -117,11 +153,11 @@ impl Target {
         Ok(keys)
     }
 
-    /// Sets the policy of the shape, which opens the ports up to this one; whether it could.
-    pub(crate) async fn allow(&self, port: u16) -> Result<bool, Failure> {
+    /// Sets the policy of the shape, which opens the ports up to this one. Returns the answer, or `None` if it could not.
+    pub(crate) async fn allow(&self, port: u16) -> Result<Option<Value>, Failure> {
         match &self.kind {
-            Kind::Named(_) => Ok(false),
-            Kind::Own(own) => own.allow(port).await.map(|()| true),
+            Kind::Named(_) => Ok(None),
+            Kind::Own(own) => own.allow(port).await.map(Some),
         }
     }
 
@@ -136,7 +172,7 @@ impl Target {
 }
 
 impl OwnCoordinator {
-    async fn allow(&self, port: u16) -> Result<(), Failure> {
+    async fn allow(&self, port: u16) -> Result<Value, Failure> {
         let accept = |from: &str, to: &str| json!({ "action": "accept", "src": [from], "dst": [format!("{to}:1-{port}")] });
         let rules = match self.shape {
             Shape::Mesh => vec![accept("*", "*")],
@@ -145,13 +181,13 @@ impl OwnCoordinator {
             }
         };
         let policy = json!({ "tagOwners": { HOME: [] }, "acls": rules }).to_string();
-        self.admin(Method::PUT, "/policy", json!({ "policy": policy })).await?;
-        Ok(())
+        self.admin(Method::PUT, "/policy", json!({ "policy": policy })).await
     }
 
     async fn key(&self, mut wanted: Value) -> Result<String, Failure> {
         wanted["reusable"] = true.into();
         wanted["pre_approved"] = true.into();
+        wanted["expires_in_s"] = KEY_LIFE_S.into();
         let key = self.admin(Method::POST, "/keys", wanted).await?;
         Ok(key["key"].as_str().ok_or("there is no key")?.to_owned())
     }
@@ -161,12 +197,13 @@ impl OwnCoordinator {
         let stream = TokioIo::new(UnixStream::connect(socket).await?);
         let (mut sender, connection) = http1::handshake(stream).await?;
         tokio::spawn(connection);
+        let body = if body.is_null() { Bytes::new() } else { body.to_string().into() };
         let request = Request::builder()
             .method(method)
             .uri(format!("/api/v1{path}"))
             .header("host", "maru")
             .header("content-type", "application/json")
-            .body(Full::new(bytes::Bytes::from(body.to_string())))?;
+            .body(Full::new(body))?;
         let response = sender.send_request(request).await?;
         let status = response.status();
         let body = whole(response.into_body(), ANSWER_MAX, PATIENCE).await?;
@@ -191,10 +228,10 @@ fn spawn(program: &Path, root: &Path) -> Result<Child, Failure> {
 }
 
 /// Its key, once it answers.
-async fn server_key(address: SocketAddr) -> Result<control_protocol::key::MachinePublic, Failure> {
+async fn server_key(address: SocketAddr, host: &str) -> Result<MachinePublic, Failure> {
     let begun = Instant::now();
     loop {
-        match ask_key(address).await {
+        match ask_key(address, host).await {
             Ok(key) => return Ok(key),
             Err(error) if begun.elapsed() > PATIENCE => {
                 return Err(format!("the coordinator at {address} does not answer: {error}").into());
@@ -204,13 +241,13 @@ async fn server_key(address: SocketAddr) -> Result<control_protocol::key::Machin
     }
 }
 
-async fn ask_key(address: SocketAddr) -> Result<control_protocol::key::MachinePublic, Failure> {
+async fn ask_key(address: SocketAddr, host: &str) -> Result<MachinePublic, Failure> {
     let stream = TokioIo::new(TcpStream::connect(address).await?);
     let (mut sender, connection) = http1::handshake(stream).await?;
     tokio::spawn(connection);
     let path = format!("/key?v={}", control_protocol::CAPABILITY_VERSION);
-    let request = Request::get(path).header("host", address.to_string());
-    let request = request.body(Full::new(bytes::Bytes::new()))?;
+    let request = Request::get(path).header("host", host);
+    let request = request.body(Full::new(Bytes::new()))?;
     let response = sender.send_request(request).await?;
     let body = whole(response.into_body(), ANSWER_MAX, PATIENCE).await?;
     Ok(serde_json::from_slice::<KeyResponse>(&body)?.public_key)

@@ -1,6 +1,7 @@
 //! All agents.
 
 use std::{
+    collections::HashSet,
     sync::{
         Arc,
         atomic::{AtomicU16, Ordering},
@@ -8,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use control_protocol::key::NodePublic;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::{sync::mpsc, time::timeout};
 
@@ -23,7 +25,9 @@ const AT_ONCE: usize = 32;
 /// All agents.
 pub(crate) struct Crowd {
     pub(crate) agents: Vec<Agent>,
-    shape: Shape,
+    pub(crate) shape: Shape,
+    /// Whether the coordinator may have other nodes, of earlier runs.
+    has_others: bool,
     marks: Marks,
     told: mpsc::UnboundedReceiver<Notification>,
 }
@@ -34,7 +38,7 @@ impl Crowd {
         let agents = keys.map(|(index, key)| Agent::new(index, key)).collect::<Result<_, _>>()?;
         let (sender, told) = mpsc::unbounded_channel();
         let marks = Marks { awaited: Arc::new(AtomicU16::new(1)), told: sender };
-        Ok(Self { agents, shape, marks, told })
+        Ok(Self { agents, shape, has_others: !target.has_admin(), marks, told })
     }
 
     /// Registers all.
@@ -61,13 +65,14 @@ impl Crowd {
         let begun = Instant::now();
         let count = self.agents.len();
         let is_whole = |(agent, before): (&Agent, &usize)| {
+            let peers = agent.progress.map().peers.len();
+            let expected = self.shape.seen(agent.index, count);
             agent.progress.maps.load(Ordering::Relaxed) > *before
-                && agent.progress.peers.load(Ordering::Relaxed)
-                    == self.shape.seen(agent.index, count)
+                && (peers == expected || self.has_others && peers > expected)
         };
         loop {
             let whole = self.agents.iter().zip(before).filter(|pair| is_whole(*pair)).count();
-            if whole == count {
+            if whole == count && (!self.has_others || self.is_known_to_itself()) {
                 return Ok(());
             }
             if begun.elapsed() > PATIENCE {
@@ -75,6 +80,17 @@ impl Crowd {
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    /// Whether each sees all whom it should among the agents, by their node keys.
+    fn is_known_to_itself(&self) -> bool {
+        let keys: HashSet<NodePublic> = self.agents.iter().map(Agent::node_key).collect();
+        let count = self.agents.len();
+        self.agents.iter().all(|agent| {
+            let map = agent.progress.map();
+            let known = map.peers.values().filter(|peer| keys.contains(&peer.key));
+            known.count() >= self.shape.seen(agent.index, count)
+        })
     }
 
     /// How many agents see one.

@@ -7,7 +7,9 @@
 mod agent;
 mod coordinator;
 mod crowd;
+mod life;
 mod measure;
+mod network_map;
 mod numbers;
 mod policy;
 
@@ -15,7 +17,7 @@ use std::{error::Error, path::PathBuf};
 
 use clap::{Parser, ValueEnum};
 
-use self::{coordinator::Target, crowd::Crowd};
+use self::{coordinator::Target, crowd::Crowd, life::Plan};
 
 /// What people see when this fails.
 type Failure = Box<dyn Error + Send + Sync>;
@@ -44,6 +46,13 @@ struct Args {
     /// Seconds at rest
     #[arg(long, default_value_t = 60)]
     rest_seconds: u64,
+    /// Instead of measuring single changes, let the network live for so many seconds, and compare memory and database at
+    /// the end with those after the first tenth
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(10..=86_400))]
+    life: Option<u64>,
+    /// What happens in that time: the same for the same number
+    #[arg(long, requires = "life", default_value_t = 28)]
+    seed: u64,
 }
 
 /// Who sees whom.
@@ -71,6 +80,16 @@ impl Shape {
             }
         }
     }
+
+    /// Whether of so many in all one sees another.
+    fn sees(self, one: usize, other: usize, count: usize) -> bool {
+        let home = count - 1;
+        match self {
+            _ if one == other => false,
+            Self::Mesh => true,
+            Self::Star => [one, other].contains(&home) || one / Self::EACH == other / Self::EACH,
+        }
+    }
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -86,7 +105,10 @@ async fn main() -> Result<(), Failure> {
         (None, ..) => return Err("no coordinator".into()),
     };
     let mut crowd = Crowd::new(&target, args.shape, args.agents).await?;
-    let figures = measure::all(&mut target, &mut crowd, args.rest_seconds).await?;
+    let figures = match args.life {
+        Some(seconds) => life::run(&mut target, crowd, Plan { seconds, seed: args.seed }).await?,
+        None => measure::all(&mut target, &mut crowd, args.rest_seconds).await?,
+    };
     println!("{figures}");
     Ok(())
 }

@@ -51,8 +51,9 @@ pub(crate) async fn all(
         "rest_percent": rest.map(rounded),
         "update": updates,
         "policy": policies,
-        "compile": policy::compile()?,
+        "compile": target.has_admin().then(policy::compile).transpose()?,
         "reconnected_s": reconnected.map(|time| rounded(time.as_secs_f64())),
+        "left_out": target.left_out(),
     }))
 }
 
@@ -92,7 +93,7 @@ async fn policies(target: &Target, crowd: &mut Crowd) -> Result<Option<Value>, F
     for port in (1..=POLICIES).map(|number| FIRST_PORT - number) {
         crowd.await_port(port);
         let begun = Instant::now();
-        if !target.allow(port).await? {
+        if target.allow(port).await?.is_none() {
             return Ok(None);
         }
         let last = crowd.seen(port, crowd.agents.len()).await?;

@@ -1,4 +1,4 @@
-//! Numbers of samples, processor time and memory.
+//! Numbers of samples, processor time and memory, and numbers that look random.
 
 use std::{fs, time::Duration};
 
@@ -8,6 +8,25 @@ use crate::Failure;
 
 /// Milliseconds of a unit of processor time in `/proc` (`USER_HZ`).
 const TICK_MS: f64 = 10.0;
+
+/// Numbers that are the same in every run (Marsaglia, "Xorshift RNGs").
+#[derive(Debug)]
+pub(crate) struct Numbers(u64);
+
+impl Numbers {
+    /// Zero, of which nothing follows, stands for one.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.max(1))
+    }
+
+    /// A number below `end`, which is not zero.
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 33).unwrap_or_default() % end
+    }
+}
 
 /// Times that were measured.
 #[derive(Clone, Debug, Default)]

@@ -7,7 +7,10 @@ use std::{
 
 use serde_json::{Map, Value, json};
 
-use crate::{Failure, numbers::Times};
+use crate::{
+    Failure,
+    numbers::{Numbers, Times},
+};
 
 /// Rules of the policy.
 const RULES: usize = 200;
@@ -22,30 +25,18 @@ const NODES: usize = 1000;
 /// Times that all is compiled.
 const TIMES: usize = 5;
 
-/// Numbers that are the same in every run (Marsaglia, "Xorshift RNGs").
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 33).unwrap_or_default() % end
-    }
-
-    /// A person, a group or a tag.
-    fn party(&mut self) -> String {
-        match self.below(3) {
-            0 => format!("person{}@", self.below(PEOPLE)),
-            1 => format!("group:{}", self.below(GROUPS)),
-            _ => format!("tag:t{}", self.below(TAGS)),
-        }
+/// A person, a group or a tag.
+fn party(numbers: &mut Numbers) -> String {
+    match numbers.below(3) {
+        0 => format!("person{}@", numbers.below(PEOPLE)),
+        1 => format!("group:{}", numbers.below(GROUPS)),
+        _ => format!("tag:t{}", numbers.below(TAGS)),
     }
 }
 
 /// Compiles a policy for every node of a network, on one thread.
 pub(crate) fn compile() -> Result<Value, Failure> {
-    let mut numbers = Numbers(28);
+    let mut numbers = Numbers::new(28);
     let member = |numbers: &mut Numbers| format!("person{}@", numbers.below(PEOPLE));
     let groups: Map<_, _> = (0..GROUPS)
         .map(|group| (format!("group:{group}"), [(); 5].map(|()| member(&mut numbers)).to_vec()))
@@ -55,7 +46,7 @@ pub(crate) fn compile() -> Result<Value, Failure> {
     let rules: Vec<_> = (0..RULES)
         .map(|_| {
             let port = 1 + numbers.below(1000);
-            let (src, dst) = (numbers.party(), format!("{}:{port}", numbers.party()));
+            let (src, dst) = (party(&mut numbers), format!("{}:{port}", party(&mut numbers)));
             json!({ "action": "accept", "src": [src], "dst": [dst] })
         })
         .collect();
