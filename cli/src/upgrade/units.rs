@@ -23,8 +23,8 @@ use crate::{
 
 /// How long a service other than an engine may take; images are loaded meanwhile.
 const STARTING: Duration = Duration::from_secs(5 * 60);
-/// How long the answer of one token may take; the model may still be read from the disk.
-const ANSWER: Duration = Duration::from_secs(60);
+/// How long the answer of one token may take: a spare engine may load its model for it, and a large one comes from a slow disk.
+const ANSWER: Duration = STARTING;
 /// What carries the mesh's packets. It goes on in its former version until the new one takes over within seconds.
 const CARRIERS: [&Service; 2] = [&AGENT_SERVICE, &RELAY_SERVICE];
 /// What starts last, in this order: the coordinator, where devices register, and the agent, through which alone messages come.

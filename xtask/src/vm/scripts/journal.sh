@@ -61,11 +61,14 @@ entries --unit=maru-coordinator --output=json | grep -q '"REQUEST":"[0-9a-f]\{16
 # A container that floods its log: journald counts what it says as its unit's and drops the rest. It writes to the pipe that Podman
 # reads, as the program in it does.
 before=$(date '+%F %T')
+began=$SECONDS
 seq 30000 | sed 's/^/flood /' > "/proc/$(process maru-gateway.service)/fd/2"
 logger -t beside "still heard"
 journalctl --sync
 count=$(entries --output=cat --since="$before" --unit=maru-gateway | grep -c '^flood ')
-[ "$count" -ge 1000 ] && [ "$count" -le 7000 ] || fail "$count lines of 30000 are in the journal"
+# So many in each half minute, of which journald makes up to six times as many while there is room on the disk.
+most=$((7000 * ((SECONDS - began) / 30 + 1)))
+[ "$count" -ge 1000 ] && [ "$count" -le $most ] && [ "$count" -lt 30000 ] || fail "$count lines of 30000 are in the journal"
 entries --output=cat --since="$before" --unit=systemd-journald | grep -q '^Suppressed .* messages from maru-gateway.service' || fail "the journal does not say that it dropped lines"
 entries --output=cat --since="$before" --identifier=beside | grep -q heard || fail "another service was not heard"
 echo "of 30000 lines of a container $count are in the journal"
