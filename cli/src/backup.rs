@@ -117,6 +117,7 @@ pub(crate) fn run(args: &BackupArgs, root: &Path) -> anyhow::Result<ExitCode> {
         } else {
             kept.check()?
         }
+        let _lock = kept.begin()?;
         kept.has_room()?;
         let file = kept.file(now);
         let written = if args.verify { kept.unverified() } else { file.clone() };
@@ -156,7 +157,7 @@ fn make(
 ) -> anyhow::Result<Contents> {
     let shown = written.display();
     if !args.force && file.symlink_metadata().is_ok() {
-        bail!(message!("file-exists", path = shown));
+        bail!(message!("file-exists", path = file.display()));
     }
     let settings = up::config::coordinator(root)?;
     let database = match settings.database_url_file {
@@ -193,9 +194,13 @@ fn make(
     if args.verify {
         verify::verify(written, root, read_databases)
             .with_context(|| message!("backup-broken", path = shown))?;
-        fs::rename(written, file)
-            .with_context(|| message!("backup-not-written", path = file.display()))?;
-        output::line(message!("backup-verified", path = file.display()))?;
+        let is_named = has_databases || written == file;
+        if is_named {
+            fs::rename(written, file)
+                .with_context(|| message!("backup-not-written", path = file.display()))?;
+        }
+        let path = if is_named { file } else { written };
+        output::line(message!("backup-verified", path = path.display()))?;
     }
     if has_databases && let Err(error) = last::made(root, &about.created) {
         output::note(error);

@@ -11,7 +11,7 @@
 use std::{
     fs::{self, File},
     io::{self, ErrorKind, Write as _},
-    os::unix::fs::DirBuilderExt as _,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -217,12 +217,17 @@ fn replace(root: &Path, stored: &Stored) -> anyhow::Result<()> {
     overwrite(former).with_context(|| message!("machine-key-not-overwritten"))
 }
 
-/// Overwrites a copy of the key in a folder that holds the state of an instance, if there is one.
+/// Overwrites a copy of the key in a folder that holds the state of an instance, if there is one. No link is followed: it would
+/// lead to the key itself.
 pub(crate) fn overwrite_copy(state: &Path) -> io::Result<()> {
-    let name = Path::new(FILE).file_name().unwrap_or_default();
-    match File::options().write(true).open(state.join(name)) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        file => overwrite(file),
+    let path = state.join(Path::new(FILE).file_name().unwrap_or_default());
+    match path.symlink_metadata() {
+        Ok(meta) if meta.is_file() => {
+            let flags = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+            overwrite(File::options().write(true).custom_flags(flags).open(path))
+        }
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 

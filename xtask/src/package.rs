@@ -49,6 +49,10 @@ pub(crate) struct Args {
 /// Packs the programs in a folder for this machine's architecture, and returns the folder of the packages.
 pub(crate) fn pack(programs: PathBuf) -> Result<PathBuf> {
     let out = workspace::target()?.join("packages");
+    // Of an earlier version.
+    if out.exists() {
+        fs::remove_dir_all(&out)?;
+    }
     let (out, programs) = (Some(out), Some(programs));
     let args = Args { arch: Architecture::Amd64, out, programs };
     run(&args)?;

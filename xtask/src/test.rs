@@ -113,7 +113,7 @@ fn whole(stages: &mut Stages, model: &Path, turn: usize) -> bool {
     ok &= stages.run_if_time("life of a network", 0.03, bench::life);
     // Slow, and what it tries rarely breaks.
     if turn.is_multiple_of(PACKAGES_TURNS) {
-        ok &= stages.run_if_time("packages under systemd", 0.5, under_systemd);
+        ok &= stages.run_if_time("packages under systemd", 1.1, under_systemd);
     }
     ok
 }

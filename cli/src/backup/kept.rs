@@ -26,13 +26,16 @@ pub(crate) struct BackupFolder {
     /// Where they are.
     pub(crate) folder: PathBuf,
     keep: usize,
+    /// Whether it is that of this machine, which a timer fills, and not of an instance in somebody's folder.
+    is_of_machine: bool,
 }
 
 impl BackupFolder {
     /// As the saved options of the instance at `root` say.
     pub(crate) fn of(root: &Path, told: &SavedOptions) -> Self {
         let folder = told.backups.clone().unwrap_or_else(|| root.join(BACKUPS));
-        Self { folder, keep: told.keep_backups.unwrap_or(KEEP).into() }
+        let is_of_machine = root == Path::new("/");
+        Self { folder, keep: told.keep_backups.unwrap_or(KEEP).into(), is_of_machine }
     }
 
     /// With another number of backups that stay.
@@ -62,7 +65,11 @@ impl BackupFolder {
     }
 
     fn is_safe(&self) -> anyhow::Result<()> {
-        if let Err(error) = chassis::root::check_for_root_alone(&self.folder) {
+        let check = match self.is_of_machine {
+            true => chassis::root::check_for_root_alone,
+            false => chassis::root::check,
+        };
+        if let Err(error) = check(&self.folder) {
             let (path, at) = (self.folder.display(), error.at().display());
             bail!(message!("backups-unsafe", path, at));
         }
@@ -83,6 +90,22 @@ impl BackupFolder {
             bail!(message!("backups-open", path));
         }
         self.is_safe()
+    }
+
+    /// Lets nobody else write a backup into it until the file is dropped; removes what failed.
+    pub(super) fn begin(&self) -> anyhow::Result<fs::File> {
+        let failed = || message!("folder-not-read", path = self.folder.display());
+        let folder = fs::File::open(&self.folder).with_context(failed)?;
+        match folder.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => bail!(message!("backup-verified-already")),
+            Err(fs::TryLockError::Error(error)) => return Err(error).with_context(failed),
+        }
+        match fs::remove_file(self.unverified()) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error)
+                .with_context(|| message!("file-not-deleted", path = self.unverified().display())),
+            Ok(()) | Err(_) => Ok(folder),
+        }
     }
 
     /// Where a backup lies until it is verified. One that fails is replaced by the next: failed ones do not fill the disk,
@@ -186,7 +209,7 @@ mod tests {
     use super::*;
 
     fn kept(folder: &Path, keep: u16) -> BackupFolder {
-        BackupFolder { folder: folder.to_owned(), keep: keep.into() }
+        BackupFolder { folder: folder.to_owned(), keep: keep.into(), is_of_machine: true }
     }
 
     #[test]
@@ -243,7 +266,7 @@ mod tests {
         std::os::unix::fs::chown(above.path(), Some(61901), None).unwrap();
         assert!(said().contains(&format!("{}", above.path().display())), "{}", said());
         std::os::unix::fs::chown(above.path(), Some(0), None).unwrap();
-        let linked = BackupFolder { folder: link, keep: 1 };
+        let linked = BackupFolder { folder: link, keep: 1, is_of_machine: true };
         assert!(linked.check().unwrap_err().to_string().contains("root alone"));
         kept.check().unwrap();
     }

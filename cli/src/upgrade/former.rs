@@ -8,6 +8,7 @@
 //! files/       the former package's files, by hard links where the file system allows it
 //! data/        the former data, copied while no service ran
 //! tried/       what the new version made of them, while it is taken back
+//! start        the new version stays, and its services are to be started; `postinst` looks for it
 //! ```
 //!
 //! The former `maru` and the new one read the stages of each other, so the words and their meaning do not change.
@@ -29,6 +30,8 @@ use services::{FORMER, MODELS};
 use super::machine::Machine;
 use crate::machine_key;
 
+/// The file that says that services are to be started.
+const START: &str = "start";
 /// Folder of the data that an update may change, below the root.
 const STATE: &str = "var/lib/maru";
 /// Below the root: of packages' files, only those here are ever removed.
@@ -242,6 +245,21 @@ impl Former {
         }
     }
 
+    /// Says that the new version stays and is to be started: whoever finds this starts it.
+    pub(super) fn mark_start(&self, machine: &mut impl Machine) -> anyhow::Result<()> {
+        let path = self.path(START);
+        machine
+            .change(&mut || durable::replace(&path, Access::SECRET, b""))
+            .context(message!("state-not-written"))
+    }
+
+    /// It is started.
+    pub(super) fn started(&self) {
+        let _ = remove(&self.path(START));
+        // Without a backup in it.
+        let _ = fs::remove_dir(self.root.join(FORMER));
+    }
+
     /// Ends an update: the new version stays.
     pub(super) fn forget(&self, machine: &mut impl Machine) -> anyhow::Result<()> {
         rustix::fs::sync();
@@ -344,8 +362,9 @@ fn put(kept: &Path, place: &Path) -> io::Result<()> {
 /// Removes a folder of data, if there is one, and overwrites the machine's key in it: a passphrase that is set later would
 /// not protect what is left on the disk.
 fn remove_state(folder: &Path) -> io::Result<()> {
-    machine_key::overwrite_copy(folder)?;
-    remove(folder)
+    let overwritten = machine_key::overwrite_copy(folder);
+    remove(folder)?;
+    overwritten
 }
 
 /// Removes a file or a folder, if there is one.

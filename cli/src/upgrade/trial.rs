@@ -35,6 +35,8 @@ pub(super) async fn finish(former: &Former, machine: &mut impl Machine) -> anyho
     match former.stage()? {
         None => return Ok(()),
         Some(Stage::Unpacking) => {}
+        // dpkg asks whenever anything is installed, and whoever stopped the services since knows why.
+        Some(Stage::Undone) => bail!(taken_back(former)),
         Some(_) => return refuse(former, machine).await,
     }
     if !machine.is_running().await? {
@@ -44,9 +46,11 @@ pub(super) async fn finish(former: &Former, machine: &mut impl Machine) -> anyho
         former.explain(&format!("{error:#}"));
         return refuse(former, machine).await;
     }
+    former.mark_start(machine)?;
     former.forget(machine)?;
-    // Not before: a message that is acknowledged now is not taken back. If this ends here, `postinst` opens them.
+    // Not before: a message that is acknowledged now is not taken back. If this ends here, `postinst` opens and starts them.
     machine.open().await?;
+    former.started();
     // It runs: nothing is taken back for this.
     if let Err(error) = machine.announce().await {
         output::note(message!("upgrade-not-announced", error = format!("{error:#}")));

@@ -115,8 +115,14 @@ impl Entry {
 
     /// The addresses at which it is a destination: its own, its subnets, and for whom it leads out the internet.
     fn places(&self, internet: bool) -> AddressRanges {
+        self.places_without(&[], internet)
+    }
+
+    /// The same without some subnets.
+    fn places_without(&self, without: &[IpNet], internet: bool) -> AddressRanges {
         let own = self.addresses.iter().map(|ip| IpNet::from(*ip));
-        AddressRanges::of_nets(own.chain(self.subnets.iter().copied()), internet)
+        let subnets = self.subnets.iter().copied().filter(|net| !without.contains(net));
+        AddressRanges::of_nets(own.chain(subnets), internet)
     }
 }
 

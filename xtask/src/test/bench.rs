@@ -38,7 +38,7 @@ pub(super) fn tunnel() -> Result<Count> {
 }
 
 /// A short life of a small network: nothing that the coordinator acknowledged is missing at its end, nor after a kill. It is
-/// another one with each commit.
+/// another one each hour in which there is a commit.
 pub(super) fn life() -> Result<Count> {
     let mut load = Command::new(lab::binary("examples/control_load")?);
     load.arg("--program").arg(lab::binary("maru-coordinator")?);

@@ -119,17 +119,19 @@ impl CompiledNetwork {
         Arc::new(own.access.rules.iter().cloned().chain(rules).collect())
     }
 
-    /// What a WireGuard device may open anywhere in the mesh, and through its router.
+    /// What a WireGuard device may open anywhere in the mesh, and through its router. Subnets of its router are reached through no
+    /// other one: the router forwards to them itself, and its own rules decide.
     fn allow(&self, id: NodeId, device: &Entry) -> Vec<FilterRule> {
+        let router = device.tunnel.map(|(router, _)| router);
+        let own = router.and_then(|router| self.entries.get(router));
+        let own = own.map_or(&[][..], |router| router.subnets.as_slice());
         let mut allow = Vec::new();
         for (other_id, other) in self.entries.iter().filter(|(other, _)| *other != id) {
             let is_way_out = device.tunnel == Some((other_id, true));
             let rules = if is_way_out { &other.as_exit } else { &*other.access.rules };
-            allow.extend(wireguard::narrow(
-                rules,
-                Some(device.addresses),
-                &other.places(is_way_out),
-            ));
+            let elsewhere = if router == Some(other_id) { &[][..] } else { own };
+            let places = other.places_without(elsewhere, is_way_out);
+            allow.extend(wireguard::narrow(rules, Some(device.addresses), &places));
         }
         allow
     }

@@ -239,3 +239,22 @@ fn nobody_but_the_coordinator_names_the_devices_of_a_router() {
     let home = served(&network.view(1).unwrap());
     assert_eq!(home.iter().map(|it| it.node).collect::<Vec<_>>(), [3, 5]);
 }
+
+/// Home and the server lead to one subnet.
+#[test]
+fn a_router_takes_its_devices_around_no_via() {
+    let mut nodes = house();
+    for index in [0, 5] {
+        let subnet = vec!["192.168.1.0/24".parse().unwrap()];
+        nodes[index].claims.hostinfo.routable_ips.clone_from(&subnet);
+        nodes[index].routes.approved = subnet;
+    }
+    for (via, leads) in [("tag:server", false), ("tag:home", true)] {
+        let grant = format!(
+            r#"], "grants": [{{ "src": ["alice@"], "dst": ["192.168.1.0/24"], "ip": ["*"], "via": ["{via}"] }}"#
+        );
+        let home = compiled(&nodes, &grant).view(1).unwrap();
+        let phone = &served(&home)[0];
+        assert_eq!(opens(&phone.allow, PHONE, "192.168.1.7", 80), leads, "{via}");
+    }
+}
