@@ -3,4 +3,6 @@
 if(PROJECT_NAME STREQUAL "llama.cpp")
     cmake_language(DEFER CALL target_compile_options llama-common PRIVATE -O0)
     cmake_language(DEFER CALL target_compile_options cpp-httplib PRIVATE -O0)
+    # What computes: its loops over the parts of a tile stay in registers only if they are unrolled.
+    cmake_language(DEFER CALL target_compile_options ggml-cpu PRIVATE -O3)
 endif()

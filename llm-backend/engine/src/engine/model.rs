@@ -8,9 +8,13 @@ use llama_cpp_2::{
     llama_backend::LlamaBackend,
     model::{LlamaModel, RopeType, VocabType, params::LlamaModelParams},
     token::LlamaToken,
+    token_type::LlamaTokenAttr,
 };
 
-use super::{pieces::pieces, tokens::Tokens};
+use super::{
+    pieces::{Vocabulary, pieces},
+    tokens::Tokens,
+};
 use crate::{
     Error,
     template::{ChatTemplate, PromptMessage, TemplateError},
@@ -20,6 +24,8 @@ use crate::{
 /// Families whose cache has no positions that can be moved, whatever their kind of rotation is (`get_can_shift` of
 /// llama.cpp's caches).
 const FIXED: [&[u8]; 2] = [b"step35", b"deepseek4"];
+/// Vocabularies (`tokenizer.ggml.pre`) whose words may have spaces in them.
+const SPACED: [&str; 1] = ["exaone-moe"];
 /// Inserted after the first character of a control token in a person's text: ZERO WIDTH SPACE.
 const BREAK: char = '\u{200b}';
 
@@ -29,6 +35,8 @@ pub(crate) struct Model {
     template: ChatTemplate,
     /// Texts of the tokens that structure a conversation, such as `<|im_end|>`.
     control: Vec<String>,
+    /// How a text is cut for the tokenizer.
+    vocabulary: Vocabulary,
     /// Tokens that end a reply.
     ends: Vec<LlamaToken>,
     /// Tokens that each conversation may hold.
@@ -79,14 +87,19 @@ impl Model {
         if !knows_all_bytes(&llama) {
             return Err(Error::Vocabulary { path: path.to_owned() });
         }
-        let control = vocab
-            .tokens()
-            .filter(|&token| vocab.is_control(token))
-            .filter_map(|token| vocab.text(token));
-        let control = control
-            .filter_map(|text| text.to_str().ok())
-            .filter(|text| text.chars().nth(1).is_some());
-        let control = control.map(str::to_owned).collect();
+        let texts = |is: &dyn Fn(LlamaToken) -> bool| {
+            let texts = vocab.tokens().filter(|token| is(*token));
+            let texts = texts.filter_map(|token| vocab.text(token)?.to_str().ok());
+            texts.filter(|text| text.chars().nth(1).is_some()).map(str::to_owned).collect()
+        };
+        let control = texts(&|token| vocab.is_control(token));
+        let words = llama.meta_val_str("tokenizer.ggml.pre").unwrap_or_default();
+        let vocabulary = Vocabulary {
+            whole: texts(&|token| {
+                vocab.is_control(token) || vocab.attr(token).contains(LlamaTokenAttr::UserDefined)
+            }),
+            has_spaced_words: SPACED.contains(&words.as_str()),
+        };
         let ends = vocab.tokens().filter(|&token| vocab.is_eog(token)).collect();
         let text =
             |token| vocab.text(token).and_then(|text| text.to_str().ok()).unwrap_or_default();
@@ -99,7 +112,7 @@ impl Model {
         }
         let template = ChatTemplate::new(source, text(vocab.bos()), text(vocab.eos()));
         let template = template.map_err(unusable)?;
-        Ok(Self { template, control, ends, ctx, llama, backend })
+        Ok(Self { template, control, vocabulary, ends, ctx, llama, backend })
     }
 
     /// Makes the prompt for the next message of a conversation.
@@ -128,10 +141,15 @@ impl Model {
         let vocab = self.llama.vocab();
         // The other kinds of vocabulary have no rule for words, and would begin each piece with a space.
         let has_words = vocab.vocab_type() == VocabType::BPE;
-        let pieces = if has_words { pieces(text, &self.control) } else { vec![text] };
+        let pieces = if has_words { pieces(text, &self.vocabulary) } else { vec![text] };
+        let is_one = pieces.len() == 1;
         let mut tokens = Tokens::default();
-        for (at, piece) in pieces.into_iter().enumerate() {
-            tokens.append(&Tokens::from(vocab.tokenize(piece.as_bytes(), at == 0, true)));
+        // By itself it would end the first piece, too, where a vocabulary ends a text with a token.
+        if !is_one && vocab.should_add_bos() {
+            tokens.push(vocab.bos());
+        }
+        for piece in pieces {
+            tokens.append(&Tokens::from(vocab.tokenize(piece.as_bytes(), is_one, true)));
             // The rest would take its time for nothing.
             if tokens.len() > self.ctx as usize {
                 break;

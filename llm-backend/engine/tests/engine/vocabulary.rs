@@ -8,10 +8,19 @@ use serde_json::json;
 use super::{shape::tiny_engine, support::Engine};
 
 /// Vocabularies whose words llama.cpp finds by `std::regex`, and one with code of its own.
-const WORDS: [&str; 8] =
-    ["gpt-4o", "tekken", "deepseek-v3", "deepseek-llm", "falcon", "bloom", "superbpe", "gpt-2"];
+const WORDS: [&str; 9] = [
+    "gpt-4o",
+    "tekken",
+    "deepseek-v3",
+    "deepseek-llm",
+    "falcon",
+    "bloom",
+    "superbpe",
+    "exaone-moe",
+    "gpt-2",
+];
 /// What is repeated: each is a long word to one of them.
-const RUNS: [&str; 9] = ["x", " ", "-", "가", "\n", " \n", "7", "a-", "字"];
+const RUNS: [&str; 10] = ["x", " ", "-", "가", "\n", " \n", "7", "a-", "字", "a "];
 
 #[tokio::test]
 async fn no_long_run_of_characters_ends_the_engine() {
