@@ -36,7 +36,7 @@ pub(crate) struct Args {
     minutes: u64,
 }
 
-/// What every CI run with the time for it tries: a chat, and an update that is taken back.
+/// What CI tries in its turn: that every unit is active, a chat, and updates, one of which is taken back.
 const ESSENTIAL: [&str; 3] = ["active", "chat", "upgrade"];
 /// How long that may take, in minutes: an emulated processor is many times slower than a real one.
 const ESSENTIAL_MINUTES: u64 = 20;

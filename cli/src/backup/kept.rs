@@ -92,7 +92,7 @@ impl BackupFolder {
         self.is_safe()
     }
 
-    /// Lets nobody else write a backup into it until the file is dropped; removes what failed.
+    /// Lets nobody else write a daily backup until the returned file is dropped; removes one that failed.
     pub(super) fn begin(&self) -> anyhow::Result<fs::File> {
         let failed = || message!("folder-not-read", path = self.folder.display());
         let folder = fs::File::open(&self.folder).with_context(failed)?;
@@ -108,8 +108,8 @@ impl BackupFolder {
         }
     }
 
-    /// Where a backup lies until it is verified. One that fails is replaced by the next: failed ones do not fill the disk,
-    /// and none of them is taken for the newest.
+    /// Where a backup lies until it is verified. One that fails is removed when the next begins: failed ones do not fill the
+    /// disk, and none of them is taken for the newest.
     pub(super) fn unverified(&self) -> PathBuf {
         self.folder.join("unverified.tar")
     }
